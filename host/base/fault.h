@@ -1,0 +1,15 @@
+/* fault.h - making things fail on purpose.
+ *
+ * Compiled in by BARY_FAULTS=ON, else nothing. BARY_FAULT="point:nth:action" (actions: fail, kill,
+ * sleep) makes the nth passage of a point fail; several are separated by commas. */
+#ifndef BARY_HOST_BASE_FAULT_H
+#define BARY_HOST_BASE_FAULT_H
+
+#ifdef BARY_FAULTS
+/* 1: this passage must fail. "kill" does not return, "sleep" returns 0 after 2 s. */
+int fault_here(const char *point);
+#else
+#define fault_here(point) 0
+#endif
+
+#endif
