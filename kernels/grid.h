@@ -5,12 +5,37 @@
 #ifndef BARY_KERNELS_GRID_H
 #define BARY_KERNELS_GRID_H
 
+#include <assert.h>
+#include <string.h>
+
 #include "kernels/backend.h"
 
 enum { GRID_BITS = 80, GRID_SPLIT = 40, GRID_COLUMN_LEAST = -900, GRID_CARRY_ROWS = 1 << 22 };
 
-/* fixed(x; L), ties to even. |x| <= 2^L. */
-int128 grid_fixed(double x, int32_t L);
+/* fixed(x; L), ties to even. |x| <= 2^L. In integers alone, so it holds for every L and every x. */
+static inline int128 grid_fixed(double x, int32_t L)
+{
+    uint64_t bits, mantissa;
+    int exponent, shift;
+    uint128 size;
+
+    memcpy(&bits, &x, sizeof bits);
+    exponent = (int)(bits >> 52 & 0x7ff);
+    mantissa = (bits & 0xfffffffffffffu) | (uint64_t)(exponent > 0) << 52;
+    exponent += (exponent == 0) - 1075; /* |x| = mantissa * 2^exponent */
+    shift = exponent + GRID_BITS - L;
+    assert(shift <= GRID_BITS - 52 || mantissa == 0);
+    if (shift >= 0) {
+        size = (uint128)mantissa << (shift & 127);
+    } else if (shift >= -53) {
+        uint64_t whole = mantissa >> -shift, half = (uint64_t)1 << (-shift - 1);
+        uint64_t rest = mantissa & (2 * half - 1);
+        size = whole + (rest > half || (rest == half && (whole & 1)));
+    } else {
+        size = 0;
+    }
+    return bits >> 63 ? -(int128)size : (int128)size;
+}
 
 /* The two digits of fixed(x; L) on SIMD lanes: hi * 2^40 + lo, each an exact double. */
 struct digits {
