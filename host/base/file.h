@@ -17,10 +17,11 @@ struct file;
 enum status file_create(const char *path, struct file **out, struct error *error);
 enum status file_write(struct file *file, const void *data, size_t bytes, struct error *error);
 enum status file_adopt(struct file **file, struct error *error); /* on success *file is NULL */
-void file_discard(struct file **file);                           /* closes and removes PATH.part; NULL is fine */
+void file_discard(struct file **file); /* closes and removes PATH.part; NULL is fine */
 
 /* The whole file in memory_new'ed memory, refused over `bytes_max`. */
-enum status file_read_all(const char *path, size_t bytes_max, void **out, size_t *bytes, struct error *error);
+enum status file_read_all(const char *path, size_t bytes_max, void **out, size_t *bytes,
+                          struct error *error);
 
 /* A file mapped read-only. The mapping stays valid until file_unmap; a file that others shrink
  * meanwhile is the caller's risk. */

@@ -15,8 +15,8 @@ int log_level_named(const char *name, enum log_level *out); /* 0: no such level 
 /* {"ts":...,"level":"info","event":"job_done","job":"...","rows":17} */
 void log_fields(enum log_level level, const char *event, const struct field *fields, size_t count);
 
-#define LOG(level, event, ...)                                                                     \
-    log_fields((level), (event), (const struct field[]){__VA_ARGS__},                              \
+#define LOG(level, event, ...)                                        \
+    log_fields((level), (event), (const struct field[]){__VA_ARGS__}, \
                sizeof((const struct field[]){__VA_ARGS__}) / sizeof(struct field))
 
 #endif

@@ -33,7 +33,8 @@ struct arena {
     size_t taken, budget; /* bytes over all blocks; the most there may be */
 };
 void arena_init(struct arena *arena, size_t budget);
-void *arena_take(struct arena *arena, size_t bytes); /* aligned to 16; NULL: over budget or no memory */
+void *arena_take(struct arena *arena,
+                 size_t bytes); /* aligned to 16; NULL: over budget or no memory */
 void arena_deinit(struct arena *arena);
 
 #endif
