@@ -1,7 +1,7 @@
 /* dtype.h - the number types of columns.
  *
  * Engines compute on F32 and F64. The rest converts exactly: F16, BF16, I8, I16, U8, U16 and BOOL
- * to F32; I32, U32, I64 and U64 to F64 (beyond +-2^53: OUT_OF_RANGE). */
+ * to F32; I32, U32, I64 and U64 to F64 (beyond +-2^53: ROW_OUT_OF_RANGE). */
 #ifndef BARY_HOST_DATA_DTYPE_H
 #define BARY_HOST_DATA_DTYPE_H
 
@@ -28,8 +28,8 @@ enum dtype {
     DTYPE_BOOL = 13
 };
 
-const char *dtype_name(enum dtype dtype);            /* "float32"; NULL: no such type */
-size_t dtype_bytes(enum dtype dtype);                /* 0: no such type */
-enum number dtype_number(enum dtype dtype);          /* what it converts to */
+const char *dtype_name(enum dtype dtype);   /* "float32"; NULL: no such type */
+size_t dtype_bytes(enum dtype dtype);       /* 0: no such type */
+enum number dtype_number(enum dtype dtype); /* what it converts to */
 
 #endif
