@@ -1,7 +1,7 @@
 /* metrics.h - counters, gauges and histograms; one table (name, type, unit, labels, help) prints
  * /metrics (Prometheus text format 0.0.4) and the docs.
  *
- * Labels come from known sets only. Counting is an atomic add, by any thread. */
+ * Labels come from known sets only. Counting is an atomic add, by any thread. A NULL `metrics` counts nothing. */
 #ifndef BARY_HOST_METRICS_METRICS_H
 #define BARY_HOST_METRICS_METRICS_H
 
@@ -23,7 +23,7 @@ enum metric {
 /* `labels`: the label values in the table's order joined by ',' ("" for none); unknown values are the caller's
  * duty to map to "other". A metric holds at most 512 label sets; more go to "other". */
 void metric_add(struct metrics *metrics, enum metric metric, const char *labels, double amount);     /* counters */
-void metric_set(struct metrics *metrics, enum metric metric, const char *labels, double value);      /* gauges */
+void metric_set(struct metrics *metrics, enum metric metric, const char *labels, double value);      /* gauges; totals kept elsewhere */
 void metric_observe(struct metrics *metrics, enum metric metric, const char *labels, double seconds); /* histograms */
 
 /* The page, memory_new'ed, NUL-terminated. NULL: no memory. */

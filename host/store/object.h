@@ -13,8 +13,19 @@
 
 struct catalog;
 struct ledger;
-struct store;
+struct metrics;
 
+/* The content hash of a dataset is the SHA-256 of these bytes, all numbers little-endian:
+ *
+ *     "bary content 1\n"                       15 bytes
+ *     u32 encoding                             1 BLOCKS, 2 NPY
+ *     u32 columns                              0 for NPY
+ *     u64 units                                rows; for NPY bytes of the file
+ *     for each column: u32 length of its name, the name (UTF-8, no NUL), u32 dtype, u64 width
+ *     for each column (for NPY: for the file), for each 1 MiB block of its values (the last one may
+ *         be short): the block's SHA-256       32 bytes
+ *
+ * A column's values are rows x width x size bytes, row-major, as the table holds them. */
 enum dataset_state { DATASET_OPEN = 1, DATASET_SEALING = 2, DATASET_SEALED = 3, DATASET_DELETED = 4 };
 enum encoding { ENCODING_BLOCKS = 1, ENCODING_NPY = 2 };
 
@@ -64,6 +75,7 @@ struct range {
     int64_t first, count;
 };
 int upload_ranges(struct upload *upload, struct range *out, int most);
+int64_t upload_held(struct upload *upload); /* units held in total */
 void upload_close(struct upload **upload);
 
 /* Verifies, parses and seals; may take long, call it from a pool thread. Repeating it is harmless.
@@ -91,6 +103,9 @@ struct model_view {
     int64_t bytes;
     char content_hash[65];         /* hex SHA-256 of the model's bytes */
     int64_t created_wall_ns;
+    int64_t n_clusters, columns, rows, n_iter; /* also in lists, without loading it */
+    enum number number;
+    double inertia;
     struct model *model;           /* pinned by the view; model_view_free */
 };
 void model_view_free(struct model_view *view);
@@ -111,6 +126,8 @@ enum status model_list(struct catalog *catalog, const char *after_name, int64_t 
 enum status catalog_open(const char *state_folder, const struct limits *limits, struct ledger *ledger,
                          struct catalog **out, struct error *error);
 void catalog_close(struct catalog **catalog);
+void catalog_set_limits(struct catalog *catalog, const struct limits *limits); /* copied, as by catalog_open */
+void catalog_set_metrics(struct catalog *catalog, struct metrics *metrics);    /* fsync_seconds is counted there */
 
 struct catalog_counts {
     int64_t datasets, dataset_bytes, models, upload_bytes_total, upload_crc_failures_total, storage_free_bytes;
