@@ -15,12 +15,12 @@ enum fit_stage { FIT_FACTS, FIT_SEEDING, FIT_ROUNDS, FIT_FINISH, FIT_DONE };
 struct fit_progress {
     enum fit_stage stage;
     int64_t run, n_init;
-    int64_t round, max_iter;     /* of this run, from 1 */
-    int64_t rows_done, rows;     /* of this pass */
-    double inertia;              /* of the best run so far; NaN: none yet */
-    double shift;                /* squared center shift of the last round; NaN: none yet */
-    int64_t moved;               /* labels changed in the last round; -1: none yet */
-    double fraction;             /* 0..1 of the most there may be to do; may jump to 1 at the end */
+    int64_t round, max_iter; /* of this run, from 1 */
+    int64_t rows_done, rows; /* of this pass */
+    double inertia;          /* of the best run so far; NaN: none yet */
+    double shift;            /* squared center shift of the last round; NaN: none yet */
+    int64_t moved;           /* labels changed in the last round; -1: none yet */
+    double fraction;         /* 0..1 of the most there may be to do; may jump to 1 at the end */
 };
 
 /* Called after every tile. Anything but STATUS_OK ends fit_run with that status (and the error the
@@ -34,18 +34,20 @@ struct fit;
 
 /* Data of a fit; borrowed until fit_close. */
 struct fit_input {
-    const char *name;             /* for errors: "dataset 'iris'" or "X" */
+    const char *name; /* for errors: "dataset 'iris'" or "X" */
     const struct matrix *matrix;
-    const double *sample_weight;  /* matrix->rows, or NULL */
+    const double *sample_weight; /* matrix->rows, or NULL */
 };
 
 /* Bytes that a fit takes on its device and host beside the matrix, for admission. */
-enum status fit_plan(const struct backend *backend, const struct device *device, const struct shape *shape,
-                     const struct kmeans_params *params, int64_t *bytes, double *expected_ns, struct error *error);
+enum status fit_plan(const struct backend *backend, const struct device *device,
+                     const struct shape *shape, const struct kmeans_params *params, int64_t *bytes,
+                     double *expected_ns, struct error *error);
 
 /* Takes all memory, loads the rows. Copies params and the init centers. */
-enum status fit_open(const struct backend *backend, struct device *device, const struct fit_input *input,
-                     const struct kmeans_params *params, struct fit **out, struct error *error);
+enum status fit_open(const struct backend *backend, struct device *device,
+                     const struct fit_input *input, const struct kmeans_params *params,
+                     struct fit **out, struct error *error);
 
 /* Runs to the end, or to what turn says. May be called again after a turn stopped it. */
 enum status fit_run(struct fit *fit, const struct turn *turn, struct error *error);
@@ -63,8 +65,8 @@ enum status fit_load(struct fit *fit, const void *bytes, size_t count, struct er
 void fit_close(struct fit **fit); /* NULL is fine */
 
 /* Opens, runs, takes the result, closes. */
-enum status kmeans_fit(const struct backend *backend, struct device *device, const struct fit_input *input,
-                       const struct kmeans_params *params, const struct turn *turn, struct kmeans_result *out,
-                       struct error *error);
+enum status kmeans_fit(const struct backend *backend, struct device *device,
+                       const struct fit_input *input, const struct kmeans_params *params,
+                       const struct turn *turn, struct kmeans_result *out, struct error *error);
 
 #endif

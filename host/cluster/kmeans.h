@@ -26,18 +26,18 @@ enum stop_reason {
 };
 
 struct kmeans_params {
-    int64_t n_clusters;          /* 1 .. CLUSTERS_MAX */
-    enum init init;              /* AUTO: centers if given, else k-means++ */
-    const double *init_centers;  /* n_clusters x columns, borrowed; with INIT_CENTERS */
-    int64_t n_init;              /* 0: auto (1; with RANDOM 10); centers: 1 */
-    int64_t max_iter;            /* 1 .. ITERATIONS_MAX */
-    double tol;                  /* >= 0, relative to the mean variance of the columns */
-    bool fixed_rounds;           /* exactly max_iter rounds, no test */
+    int64_t n_clusters;         /* 1 .. CLUSTERS_MAX */
+    enum init init;             /* AUTO: centers if given, else k-means++ */
+    const double *init_centers; /* n_clusters x columns, borrowed; with INIT_CENTERS */
+    int64_t n_init;             /* 0: auto (1; with RANDOM 10); centers: 1 */
+    int64_t max_iter;           /* 1 .. ITERATIONS_MAX */
+    double tol;                 /* >= 0, relative to the mean variance of the columns */
+    bool fixed_rounds;          /* exactly max_iter rounds, no test */
     uint64_t random_state;
     enum algorithm algorithm;
     enum non_finite non_finite;
     enum empty_clusters empty_clusters;
-    bool history;                /* keep the inertia of each round of the best run */
+    bool history; /* keep the inertia of each round of the best run */
 };
 
 /* n_clusters 8, k-means++, n_init auto, max_iter 300, tol 1e-4, random_state 0. */
@@ -48,23 +48,23 @@ enum status kmeans_check(const struct kmeans_params *params, struct error *error
 
 /* What a fit leaves. Owned by whoever has it; kmeans_result_free gives all of it back. */
 struct kmeans_result {
-    enum number number;        /* of the data */
+    enum number number; /* of the data */
     int64_t rows, columns, n_clusters;
-    double *centers;           /* n_clusters x columns, the fp64 masters */
-    int32_t *labels;           /* rows; -1: skipped */
-    int64_t *sizes;            /* n_clusters: rows that take part */
+    double *centers; /* n_clusters x columns, the fp64 masters */
+    int32_t *labels; /* rows; -1: skipped */
+    int64_t *sizes;  /* n_clusters: rows that take part */
     double inertia;
-    int64_t n_iter;            /* rounds of the best run */
-    int64_t run;               /* which of the n_init runs it was, from 0 */
-    int64_t n_init;            /* resolved */
-    enum init init;            /* resolved */
+    int64_t n_iter; /* rounds of the best run */
+    int64_t run;    /* which of the n_init runs it was, from 0 */
+    int64_t n_init; /* resolved */
+    enum init init; /* resolved */
     enum stop_reason stop;
     uint64_t random_state;
-    uint128 fingerprint;       /* of the labels */
-    double *history;           /* n_iter inertias, or NULL */
-    int64_t empty;             /* clusters left without rows */
-    int64_t distinct_below;    /* 1: seeding ran out of distinct rows, some centers repeat */
-    int64_t skipped;           /* rows with label -1 */
+    uint128 fingerprint;    /* of the labels */
+    double *history;        /* n_iter inertias, or NULL */
+    int64_t empty;          /* clusters left without rows */
+    int64_t distinct_below; /* 1: seeding ran out of distinct rows, some centers repeat */
+    int64_t skipped;        /* rows with label -1 */
 };
 void kmeans_result_free(struct kmeans_result *result); /* its members, not itself; zeroes it */
 

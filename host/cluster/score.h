@@ -9,22 +9,24 @@
  * With REJECT a non-finite value is NON_FINITE; with SKIP its row gets label -1 and NaN distances.
  * SHAPE_MISMATCH when the matrix has other columns than the model. */
 enum status score_predict(const struct backend *backend, struct device *device, const char *name,
-                          const struct matrix *matrix, const struct model *model, enum non_finite non_finite,
-                          const struct turn *turn, int32_t *labels, double *distances, struct error *error);
+                          const struct matrix *matrix, const struct model *model,
+                          enum non_finite non_finite, const struct turn *turn, int32_t *labels,
+                          double *distances, struct error *error);
 
 /* Inertia under the model's centers. Both arrays: n_clusters, or NULL. */
 struct inertia_result {
     double inertia;
     double *per_cluster;
-    int64_t *sizes;      /* rows that take part */
+    int64_t *sizes; /* rows that take part */
 };
 enum status score_inertia(const struct backend *backend, struct device *device, const char *name,
-                          const struct matrix *matrix, const double *sample_weight, const struct model *model,
-                          enum non_finite non_finite, const struct turn *turn, struct inertia_result *out,
-                          struct error *error);
+                          const struct matrix *matrix, const double *sample_weight,
+                          const struct model *model, enum non_finite non_finite,
+                          const struct turn *turn, struct inertia_result *out, struct error *error);
 
 /* Device and host bytes and expected time, for admission. */
-enum status score_plan(const struct backend *backend, const struct device *device, const struct shape *shape,
-                       int64_t *bytes, double *expected_ns, struct error *error);
+enum status score_plan(const struct backend *backend, const struct device *device,
+                       const struct shape *shape, int64_t *bytes, double *expected_ns,
+                       struct error *error);
 
 #endif
