@@ -103,7 +103,9 @@ def service_part(service: Service, messages: dict[str, Message]) -> str:
     for rpc in service.rpcs:
         out.append(f"### {service.name}.{rpc.name}\n" + (f"\n{rpc.note}\n" if rpc.note else ""))
         way = {(False, False): "unary", (True, False): "client stream", (False, True): "server stream", (True, True): "both ways"}
-        out.append(f"`{rpc.request}` → `{rpc.response}`, {way[rpc.client_stream, rpc.server_stream]}. Path `/bary.v1.{service.name}/{rpc.name}`.\n")
+        out.append(
+            f"`{rpc.request}` → `{rpc.response}`, {way[rpc.client_stream, rpc.server_stream]}. Path `/bary.v1.{service.name}/{rpc.name}`.\n"
+        )
         for name in (rpc.request, rpc.response):
             if name in messages and name not in shown and messages[name].file == service.file:
                 shown.add(name)

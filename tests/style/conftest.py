@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import tree  # noqa: E402
+import tree
 
 
 @pytest.fixture(scope="session")

@@ -75,11 +75,7 @@ def wrong(path: str, target: str) -> str | None:
 
 def test_quoted_includes_point_left() -> None:
     tree.report(
-        [
-            f'{path}:{line}: "{target}" {why}'
-            for path, line, quote, target in includes()
-            if quote == '"' and (why := wrong(path, target))
-        ]
+        [f'{path}:{line}: "{target}" {why}' for path, line, quote, target in includes() if quote == '"' and (why := wrong(path, target))]
     )
 
 
@@ -98,9 +94,5 @@ def test_every_header_has_a_reader() -> None:
     read = {target for _, _, _, target in includes()}
     public = {"clients/c/baryc.h"}
     tree.report(
-        [
-            f"{path}: nobody includes it"
-            for path in tree.having(".h", ".cuh", ".def", under=tree.LIBRARIES)
-            if path not in read | public
-        ]
+        [f"{path}: nobody includes it" for path in tree.having(".h", ".cuh", ".def", under=tree.LIBRARIES) if path not in read | public]
     )

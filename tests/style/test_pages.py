@@ -47,7 +47,13 @@ def test_named_files_exist() -> None:
 def test_every_library_folder_has_its_page() -> None:
     folders = {str(Path(f).parent) for f in tree.having(".c", ".cu", under=tree.LIBRARIES)}
     tops = {"/".join(f.split("/")[:2]) for f in folders}
-    tree.report([f"{f}/README.md is missing" for f in sorted(tops) if not exists(f"{f}/README.md") and f"{f.split('/')[0]}/README.md" not in tree.files()])
+    tree.report(
+        [
+            f"{f}/README.md is missing"
+            for f in sorted(tops)
+            if not exists(f"{f}/README.md") and f"{f.split('/')[0]}/README.md" not in tree.files()
+        ]
+    )
 
 
 def test_steps_that_pages_name_exist() -> None:
@@ -70,7 +76,9 @@ def test_generated_pages_are_current() -> None:
 
 
 # Words of the places where the project is worked on; put together here so that this file holds none of them.
-ELSEWHERE = re.compile("|".join(["/wo" + "rk/", "/fa" + "rm/", r"\bfa" + "rm-", "this ses" + "sion", r"lent (GPU|machine|device)"]), re.IGNORECASE)
+ELSEWHERE = re.compile(
+    "|".join(["/wo" + "rk/", "/fa" + "rm/", r"\bfa" + "rm-", "this ses" + "sion", r"lent (GPU|machine|device)"]), re.IGNORECASE
+)
 
 
 def test_nothing_speaks_of_where_it_was_made() -> None:

@@ -80,7 +80,12 @@ def test_no_path_or_url_is_a_field(descriptors: descriptor_pb2.FileDescriptorSet
 
 def test_enums_begin_with_a_zero_that_is_unset_or_the_default(descriptors: descriptor_pb2.FileDescriptorSet) -> None:
     tree.report(
-        [f"{file.package}.{e.name}" for file in descriptors.file for e in file.enum_type if file.syntax == "proto3" and e.value[0].number != 0]
+        [
+            f"{file.package}.{e.name}"
+            for file in descriptors.file
+            for e in file.enum_type
+            if file.syntax == "proto3" and e.value[0].number != 0
+        ]
     )
 
 
