@@ -3,7 +3,7 @@
 
 #include "kernels/ref/work.h"
 
-static const struct backend *const backends[] = {&backend_ref, NULL};
+static const struct backend *const backends[] = {&backend_cpu, &backend_ref, NULL};
 
 const struct backend *const *backend_list(void)
 {

@@ -56,30 +56,47 @@ int64_t tile_rows_for(double row_ns)
     return rows >= TILE_ROWS_MAX ? TILE_ROWS_MAX : rows >= 1 ? (int64_t)rows : 1;
 }
 
-/* One allocation a block: the struct, then what hangs on its rows. */
+/* One allocation: the struct, then what hangs on its rows. */
+static size_t block_layout(const struct work *work, bool with_old, char *base, struct block *block,
+                           bool *overflow)
+{
+    struct carver carver = {.base = base};
+    int64_t rows = block->rows.count, seeds = work->shape.candidates > 0 ? rows : 0;
+
+    carve(&carver, 1, 1, sizeof *block);
+    block->seed = carve(&carver, seeds, 1, sizeof *block->seed);
+    block->label = carve(&carver, rows, 1, sizeof *block->label);
+    block->old = carve(&carver, with_old ? rows : 0, 1, sizeof *block->old);
+    if (seeds == 0)
+        block->seed = NULL;
+    if (!with_old)
+        block->old = NULL;
+    *overflow = carver.overflow;
+    return carver.used;
+}
+
+enum status block_new(struct work *work, const struct rows *rows, bool with_old, struct block **out)
+{
+    struct block header = {.rows = *rows};
+    bool overflow;
+    size_t bytes = block_layout(work, with_old, NULL, &header, &overflow);
+    char *region = overflow ? NULL : region_new(bytes);
+
+    if (!region)
+        return STATUS_OUT_OF_MEMORY;
+    block_layout(work, with_old, region, &header, &overflow);
+    for (int64_t i = 0; i < rows->count; i++)
+        header.label[i] = -1;
+    for (int64_t i = 0; header.seed && i < rows->count; i++)
+        header.seed[i] = 1.0;
+    *out = (struct block *)region;
+    **out = header;
+    return STATUS_OK;
+}
+
 enum status ref_load(struct work *work, const struct rows *rows, struct block **out)
 {
-    struct carver carver = {0};
-    struct block *block;
-
-    for (int pass = 0; pass < 2; pass++) {
-        block = carve(&carver, 1, 1, sizeof *block);
-        double *seed = work->shape.candidates > 0 ? carve(&carver, rows->count, 1, 8) : NULL;
-        int32_t *label = carve(&carver, rows->count, 1, sizeof(int32_t));
-        if (pass == 1) {
-            *block = (struct block){.rows = *rows, .seed = seed, .label = label};
-            break;
-        }
-        carver = (struct carver){.base = carver.overflow ? NULL : region_new(carver.used)};
-        if (!carver.base)
-            return STATUS_OUT_OF_MEMORY;
-    }
-    for (int64_t i = 0; i < rows->count; i++)
-        block->label[i] = -1;
-    for (int64_t i = 0; block->seed && i < rows->count; i++)
-        block->seed[i] = 1.0;
-    *out = block;
-    return STATUS_OK;
+    return block_new(work, rows, false, out);
 }
 
 void ref_unload(struct work *work, struct block **block)

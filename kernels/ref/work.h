@@ -68,6 +68,10 @@ void carve_work(struct carver *carver, struct work *work);
 /* The whole region, zeroed; NULL: no memory. free() returns it. */
 void *region_new(size_t bytes);
 
+/* A block with labels -1 and seeding distances 1. OUT_OF_MEMORY. */
+enum status block_new(struct work *work, const struct rows *rows, bool with_old,
+                      struct block **out);
+
 /* UNSUPPORTED: no backend here can hold this shape. */
 enum status shape_check(const struct shape *shape);
 /* Rows of a tile by the cost of one. */
