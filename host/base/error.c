@@ -106,19 +106,21 @@ static void value_print(const struct field *field, char *value)
 enum status error_set(struct error *error, enum status status, const struct field *fields,
                       size_t count)
 {
+    struct error filled; /* aside: a value may point into *error itself, a cause passed on */
+
     assert(status != STATUS_OK && count <= ERROR_FIELDS_MAX);
     if (!error)
         return status;
-    error->status = status;
-    error->count = (int)count;
+    filled.status = status;
+    filled.count = (int)count;
     for (size_t i = 0; i < count; i++) {
-        /* A value may point into *error itself (a cause that is passed on): print it aside first. */
-        char value[ERROR_VALUE_BYTES];
         assert(strlen(fields[i].name) < ERROR_NAME_BYTES);
-        value_print(&fields[i], value);
-        text_cut(error->fields[i].name, ERROR_NAME_BYTES, fields[i].name);
-        text_cut(error->fields[i].value, ERROR_VALUE_BYTES, value);
+        text_cut(filled.fields[i].name, ERROR_NAME_BYTES, fields[i].name);
+        value_print(&fields[i], filled.fields[i].value);
     }
+    error->status = status;
+    error->count = filled.count;
+    memcpy(error->fields, filled.fields, count * sizeof filled.fields[0]);
     return status;
 }
 
