@@ -101,3 +101,16 @@ def test_lines_end_well() -> None:
         if words and (not words.endswith("\n") or words.endswith("\n\n")):
             findings.append(f"{path}: must end with one newline")
     tree.report(findings)
+
+
+def test_reasons_that_pages_name_exist() -> None:
+    rows = set(re.findall(r"^STATUS\((\w+),", tree.text("proto/status.def"), re.MULTILINE))
+    tree.report(
+        [
+            f"docs/api.md: {word} is no row of proto/status.def"
+            for line in tree.text("docs/api.md").splitlines()
+            if re.match(r"\| [A-Z][\w, ]+ \|", line)
+            for word in re.findall(r"`([A-Z][A-Z_]+)`", line)
+            if word not in rows
+        ]
+    )
