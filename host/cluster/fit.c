@@ -230,7 +230,7 @@ enum status fit_run(struct fit *fit, const struct turn *turn, struct error *erro
     enum status status = STATUS_OK;
 
     fit->course.turn = turn;
-    while (fit->state.stage != FIT_DONE)
+    while (!fit->prepared || fit->state.stage != FIT_DONE)
         TRY(step(fit, error));
     course_set(fit);
     if (!fit->best.labels_known) /* saved when all but its labels was done */

@@ -185,21 +185,21 @@ static enum status take_tile(const struct tiles *tiles, const struct tile *tile,
 
 /* Folds the seeded centers that the device has not seen into its distances: one, or after a load
  * all of them. A pass cut in two is run again whole; a minimum does not mind. */
-static enum status centers_take(struct fit *fit, double *largest, struct error *error)
+static enum status centers_take(struct fit *fit, struct error *error)
 {
-    struct take take = {0};
+    struct take take;
     struct pass pass = {.what = "seed_take",
                         .tile = take_tile,
                         .context = &take,
                         .share = 1.0 / (1 + seed_candidates(fit->tiles.shape.clusters))};
 
-    do {
+    for (; fit->marked < fit->state.chosen; fit->marked++) {
         take = (struct take){.center = seeded(fit, fit->marked), .first = fit->marked == 0};
         enum status status = tiles_pass(&fit->tiles, &pass, &fit->course, error);
         if (status != STATUS_OK)
             return status;
-    } while (++fit->marked < fit->state.chosen);
-    *largest = take.largest;
+        fit->marked_largest = take.largest;
+    }
     return STATUS_OK;
 }
 
@@ -271,7 +271,6 @@ static enum status plus_plus_step(struct fit *fit, struct error *error)
 {
     enum status status;
     struct potential potential;
-    double largest;
     int64_t row;
 
     if (fit->state.chosen == 0) {
@@ -280,8 +279,8 @@ static enum status plus_plus_step(struct fit *fit, struct error *error)
         seed_commit(fit, row);
         return STATUS_OK;
     }
-    TRY(centers_take(fit, &largest, error));
-    TRY(potential_read(fit, largest, &potential, error));
+    TRY(centers_take(fit, error));
+    TRY(potential_read(fit, fit->marked_largest, &potential, error));
     if (potential.total == 0)
         centers_repeat(fit);
     else

@@ -76,7 +76,8 @@ struct fit {
     uint32_t facts_expected; /* digest of a loaded state's facts */
     bool loaded;
 
-    int64_t marked; /* seeded centers that the device's seeding distances know */
+    int64_t marked;        /* seeded centers that the device's seeding distances know */
+    double marked_largest; /* the largest w m that they leave */
     int128 *tile_total;
     double *candidates;
     struct row_key *keys;

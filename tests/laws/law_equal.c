@@ -1,0 +1,169 @@
+/* law_equal.c - law 4: equal fits over threads, ISA, backends, chunks and repeats. */
+#include "tests/laws/law.h"
+
+static const int threads[] = {1, 2, 3, 8, 0};
+
+/* A fit that has something to do: several runs, weights, or clusters that go empty. */
+struct task {
+    const char *name;
+    enum number number;
+    int64_t rows, columns, blobs;
+    double width;
+    bool weighted, far_center;
+    struct kmeans_params params;
+};
+
+static const struct task tasks[] = {
+    {"k-means++ f64", NUMBER_F64, 701, 5, 12, 1, false, false, {.n_clusters = 9, .max_iter = 50}},
+    {"k-means++ f32, runs",
+     NUMBER_F32,
+     640,
+     17,
+     6,
+     3,
+     false,
+     false,
+     {.n_clusters = 8, .max_iter = 30, .n_init = 3, .tol = 1e-4, .random_state = 7}},
+    {"k-means++ weighted",
+     NUMBER_F64,
+     500,
+     3,
+     9,
+     2,
+     true,
+     false,
+     {.n_clusters = 12, .max_iter = 30, .n_init = 2, .history = true, .random_state = 3}},
+    {"random f32",
+     NUMBER_F32,
+     555,
+     2,
+     5,
+     1,
+     false,
+     false,
+     {.n_clusters = 7, .max_iter = 40, .init = INIT_RANDOM, .tol = 1e-3}},
+    {"random weighted f64",
+     NUMBER_F64,
+     333,
+     33,
+     5,
+     1,
+     true,
+     false,
+     {.n_clusters = 5, .max_iter = 20, .init = INIT_RANDOM, .n_init = 4, .random_state = 99}},
+    {"relocation f64",
+     NUMBER_F64,
+     400,
+     4,
+     8,
+     1,
+     false,
+     true,
+     {.n_clusters = 10, .max_iter = 60, .init = INIT_CENTERS, .history = true}},
+    {"relocation f32 weighted",
+     NUMBER_F32,
+     300,
+     8,
+     8,
+     1,
+     true,
+     true,
+     {.n_clusters = 10, .max_iter = 60, .init = INIT_CENTERS}},
+    {"many clusters",
+     NUMBER_F32,
+     900,
+     6,
+     40,
+     1,
+     false,
+     false,
+     {.n_clusters = 130, .max_iter = 12, .fixed_rounds = true, .random_state = 5}},
+};
+enum { TASKS = sizeof tasks / sizeof *tasks };
+
+/* Given centers of a task: rows, and the last three far from all of them. */
+static double *task_centers(const struct task *task, const struct data *data)
+{
+    double *centers = data_rows(data, NULL, task->params.n_clusters);
+
+    for (int64_t j = task->params.n_clusters - 3; j < task->params.n_clusters; j++)
+        for (int64_t d = 0; d < data->columns; d++)
+            centers[j * data->columns + d] = 1e4 * (double)(j + 1);
+    return centers;
+}
+
+static struct data task_data(const struct task *task)
+{
+    struct data data =
+        data_blobs(task->number, task->rows, task->columns, task->blobs, task->width, 11);
+    if (task->weighted)
+        data_weigh(&data, 5);
+    return data;
+}
+
+static void equal_over(struct check *check, const struct task *task, const int64_t *chunks,
+                       const int *with_threads)
+{
+    struct machines machines = machines_open(check, with_threads);
+    struct data data = task_data(task);
+    double *centers = task->far_center ? task_centers(task, &data) : NULL;
+    struct kmeans_params params = task->params;
+    struct kmeans_result want, got;
+
+    params.init_centers = centers;
+    check_note(check, "%s: ref", task->name);
+    if (law_fit(check, &machines.machine[0], &data, 0, &params, &want))
+        for (int m = 0; m < machines.count; m++)
+            for (const int64_t *chunk = chunks; *chunk >= 0; chunk++) {
+                check_note(check, "%s: %s, chunks of %" PRId64, task->name,
+                           machines.machine[m].name, *chunk);
+                if (law_fit(check, &machines.machine[m], &data, *chunk, &params, &got))
+                    results_equal(check, &got, &want);
+                kmeans_result_free(&got);
+            }
+    kmeans_result_free(&want);
+    free(centers);
+    data_free(&data);
+    machines_close(&machines);
+}
+
+static void fits_are_equal_on_every_machine(struct check *check)
+{
+    static const int64_t whole[] = {0, -1};
+
+    for (int i = 0; i < TASKS; i++)
+        equal_over(check, &tasks[i], whole, threads);
+}
+
+static void fits_are_equal_in_chunks_of_any_size(struct check *check)
+{
+    static const int64_t chunks[] = {1, 7, 100, 4096, -1};
+    static const int one[] = {2, 0};
+
+    for (int i = 0; i < TASKS; i++)
+        equal_over(check, &tasks[i], chunks, one);
+}
+
+static void ten_repeats_are_equal(struct check *check)
+{
+    static const int64_t repeats[] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, -1};
+    static const int most[] = {8, 0};
+
+    equal_over(check, &tasks[1], repeats, most);
+    equal_over(check, &tasks[6], repeats, most);
+}
+
+/* Big enough that every machine cuts it into several tiles and teams of threads do work. */
+static void big_fits_are_equal_on_every_machine(struct check *check)
+{
+    static const struct task big = {
+        "big", NUMBER_F32, 20011,
+        24,    50,         2,
+        false, false,      {.n_clusters = 64, .max_iter = 6, .tol = 1e-4, .random_state = 1}};
+    static const int64_t chunks[] = {0, 4096, -1};
+
+    equal_over(check, &big, chunks, threads);
+}
+
+CHECKS(CLAIM(fits_are_equal_on_every_machine), CLAIM(fits_are_equal_in_chunks_of_any_size),
+       CLAIM(ten_repeats_are_equal), CLAIM(big_fits_are_equal_on_every_machine))
