@@ -62,6 +62,9 @@ static enum status column_check(const struct column *column, const void *data, i
     if (bytes == 0)
         return FAIL(error, UNKNOWN_VALUE, TEXT("what", "dtype"), INT("value", column->dtype),
                     TEXT("known", "1 (float32) to 13 (bool)"));
+    if (!memchr(column->name, 0, sizeof column->name))
+        return FAIL(error, OUT_OF_RANGE, TEXT("what", "the length of a column's name"),
+                    INT("value", sizeof column->name), TEXT("limit", "at most 63 bytes"));
     if (column->width < 1 || column->width > COLUMNS_MAX - *width)
         return out_of_range(error, "the number of values in a row", column->width, "1 to 65536");
     if (!data && rows > 0)
