@@ -15,9 +15,9 @@ HEIGHTS = (
     ("host/cluster/", 22),
     ("host/stats/", 22),
     ("host/metrics/", 30),
-    ("host/auth/", 31),
-    ("host/store/", 32),
-    ("host/jobs/", 33),
+    ("host/auth/", 30),
+    ("host/store/", 30),
+    ("host/jobs/", 30),
     ("host/", 23),
     ("rpc/", 40),
 )
@@ -50,7 +50,7 @@ def client_may(path: str, target: str) -> bool:
     """Clients include their own folder; the command line tool also the C client, and host for --local."""
     own = "/".join(path.split("/")[:2]) + "/"
     allowed = {
-        "clients/c/": ("clients/c/",),
+        "clients/c/": ("clients/c/", "proto/"),
         "clients/cli/": ("clients/cli/", "clients/c/", "host/", "kernels/", "proto/"),
         "clients/batch/": ("clients/batch/", "host/", "kernels/", "proto/"),
     }

@@ -1,0 +1,46 @@
+/* fit.h - a fit as it was asked for, and what came of it, wherever it is computed. */
+#ifndef BARY_CLIENTS_CLI_FIT_H
+#define BARY_CLIENTS_CLI_FIT_H
+
+#include "clients/cli/commands.h"
+#include "clients/cli/files.h"
+#include "clients/cli/say.h"
+
+/* Lives in command_fit. The request holds every parameter, also for --local; its parts lie here. */
+struct fit_order {
+    const struct arguments *arguments;
+    struct array x, weight, init; /* path NULL: not given */
+    Bary__V1__FitRequest request;
+    Bary__V1__Source source;
+    Bary__V1__Matrix x_values, init_values, weight_values;
+    Bary__V1__DatasetRef x_dataset, init_dataset;
+    Bary__V1__Weights weights;
+    Bary__V1__Placement placement;
+    Bary__V1__RunOptions options;
+    Google__Protobuf__DoubleValue tol;
+    Google__Protobuf__UInt64Value random_state;
+    Google__Protobuf__Duration max_runtime;
+    struct progress_line progress;
+};
+
+/* Owned by command_fit. The arrays are malloc'ed, and NULL where no file asks for them. */
+struct fitted {
+    Bary__V1__Job *job; /* whenever there is one, also a failed one */
+    double *centers;
+    int32_t *labels;
+};
+
+int fit_remote(struct fit_order *order, struct fitted *out, struct baryc_error *error);
+int fit_local(struct fit_order *order, struct fitted *out, struct baryc_error *error);
+
+/* For people: what a fit's job says. */
+void say_fit(const Bary__V1__Job *job);
+const char *say_state(Bary__V1__JobState state); /* "SUCCEEDED" */
+
+/* A job's arrays, out of its message or by Read. malloc'ed; labels of no rows are a valid block. */
+int fetch_labels(struct baryc *connection, const Bary__V1__Job *job, int32_t **out,
+                 struct baryc_error *error);
+int fetch_centers(struct baryc *connection, const Bary__V1__Job *job, double **out,
+                  struct baryc_error *error);
+
+#endif
