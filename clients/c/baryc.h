@@ -30,12 +30,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+#define delete delete_ /* protobuf-c names a member after the method Delete */
+#endif
 #include "bary/v1/clustering_service.pb-c.h"
 #include "bary/v1/dataset_service.pb-c.h"
 #include "bary/v1/job_service.pb-c.h"
 #include "bary/v1/model_service.pb-c.h"
 #include "bary/v1/server_service.pb-c.h"
 #include "bary/v1/types.pb-c.h"
+#ifdef __cplusplus
+#undef delete
+extern "C" {
+#endif
 
 struct baryc;
 
@@ -157,5 +164,9 @@ size_t baryc_dtype_bytes(Bary__V1__DType dtype);
 
 /* A random version 4 UUID, for request ids. */
 void baryc_uuid(char out[37]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -95,7 +95,7 @@ static void markdown_flags(const struct command *command)
 {
     if (command->flags[0] == FLAG_END)
         return;
-    puts("| flag | meaning |\n|---|---|");
+    puts("\n| flag | meaning |\n|---|---|");
     for (const enum flag_id *id = command->flags; *id != FLAG_END; id++) {
         printf("| `--%s%s", flags[*id].name, flags[*id].argument[0] ? " " : "");
         print_cell(flags[*id].argument);
@@ -103,14 +103,13 @@ static void markdown_flags(const struct command *command)
         print_cell(flags[*id].help);
         puts(" |");
     }
-    putchar('\n');
 }
 
 static void markdown_command(const struct command *command)
 {
-    printf("## bary %s\n\n", command->name);
+    printf("\n## bary %s\n\n", command->name);
     printf("`bary %s%s%s`: ", command->name, command->arguments[0] ? " " : "", command->arguments);
-    printf("%s.%s%s\n\n", command->summary, command->text[0] ? " " : "", command->text);
+    printf("%s.%s%s\n", command->summary, command->text[0] ? " " : "", command->text);
     markdown_flags(command);
 }
 
@@ -129,7 +128,7 @@ void help_markdown(void)
          "| 74 | a file could not be written, or is damaged |\n"
          "| 77 | not permitted |\n"
          "| 78 | bad configuration |\n"
-         "| 130 | Ctrl-C, or the job was cancelled |\n");
+         "| 130 | Ctrl-C, or the job was cancelled |");
     for (int i = 0; i < commands_count; i++)
         markdown_command(&commands[i]);
 }

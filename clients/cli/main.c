@@ -1,8 +1,35 @@
 /* main.c - the bary command: finds what was asked for and runs it. */
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "clients/cli/commands.h"
 #include "clients/cli/say.h"
+
+static volatile sig_atomic_t interrupts;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupts = interrupts + 1;
+    if (interrupts > 1)
+        _exit(EXIT_INTERRUPTED);
+}
+
+void stop_install(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+bool stop_asked(void *unused)
+{
+    (void)unused;
+    return interrupts > 0;
+}
 
 int command_version(const struct arguments *arguments)
 {

@@ -1,14 +1,12 @@
-/* say.c - sentences, numbers for people, exit statuses, Ctrl-C. */
+/* say.c - sentences, numbers for people, exit statuses. */
 #include "clients/cli/say.h"
 
 #include <inttypes.h>
 #include <jansson.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 int complain(int status, const char *format, ...)
 {
@@ -94,31 +92,6 @@ int complain_error(const struct baryc_error *error, bool json)
         json_decref(root);
     }
     return complain(exit_of_error(error), "%s", error->message);
-}
-
-static volatile sig_atomic_t interrupts;
-
-static void on_interrupt(int signal_number)
-{
-    (void)signal_number;
-    interrupts = interrupts + 1;
-    if (interrupts > 1)
-        _exit(EXIT_INTERRUPTED);
-}
-
-void stop_install(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt};
-
-    sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-bool stop_asked(void *unused)
-{
-    (void)unused;
-    return interrupts > 0;
 }
 
 const char *say_bytes(int64_t bytes, char text[32])
