@@ -1,0 +1,895 @@
+"""The blocking client: `connect` gives a `Client`, whose calls give plain objects and `Job`s."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import Literal, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bary import _methods as methods
+from bary import errors
+from bary._channel import CALL_SECONDS_MAX, Channel
+from bary._failure import from_job
+from bary._proto import clustering_service_pb2 as clustering
+from bary._proto import dataset_service_pb2 as dataset
+from bary._proto import job_service_pb2 as job
+from bary._proto import model_service_pb2 as model
+from bary._proto import server_service_pb2 as server
+from bary._proto import types_pb2 as types
+from bary._requests import (
+    EmptyClusters,
+    FitOptions,
+    InitName,
+    NonFinite,
+    Placement,
+    answer_bytes,
+    as_centers,
+    dataset_source,
+    evaluate_request,
+    fit_request,
+    predict_chunks,
+    predict_request,
+    request_id,
+)
+from bary._results import (
+    DatasetInfo,
+    EvaluateResult,
+    FitResult,
+    FloatArray,
+    JobStatus,
+    LabelArray,
+    ModelInfo,
+    PredictResult,
+    ServerInfo,
+    floats,
+    join,
+)
+from bary._session import CONNECT_SECONDS, SESSION
+from bary._upload import upload
+from bary._wire import INLINE_BYTES_MAX, Array, Block, as_block, as_weights, to_matrix
+
+log = logging.getLogger("bary")
+
+# A fit or an evaluation waited for answers this long before the call's deadline at the latest.
+_WAIT_SECONDS = CALL_SECONDS_MAX - 5.0
+_INTERRUPT_SECONDS = 2.0
+_WEIGHT_COLUMN = "sample_weight"
+_NO_LABELS_NO_DISTANCES = "labels and distances are both False: nothing is asked for"
+
+
+def connect(address: str | None = None, timeout: float = CONNECT_SECONDS) -> Client:
+    """Connect to a server, and start a private one when none is named.
+
+    Parameters
+    ----------
+    address : str, optional
+        "host:port" or "unix:/path". Default: the environment's ``BARY_ADDRESS``, else a private
+        server: one per process tree, on a unix socket, ended with the process that started it.
+    timeout : float, default 20.0
+        Seconds within which the server must answer.
+
+    Returns
+    -------
+    Client
+        Safe for threads, and for use after a fork.
+
+    Raises
+    ------
+    bary.errors.UnreachableError
+        No server answers there, or a private one cannot be started. Also a `ConnectionError`.
+
+    Examples
+    --------
+    >>> import bary
+    >>> with bary.connect() as client:
+    ...     client.server().devices[-1].state
+    'OK'
+    """
+    if address is None:
+        address = SESSION.address(timeout)
+    client = Client(address)
+    try:
+        client._channel.unary(
+            methods.SERVER_GET, server.GetServerRequest(), timeout, wait_for_ready=True
+        )
+    except errors.DeadlineError as error:
+        why = f"nothing answered within {timeout:g} s"
+        raise errors.UnreachableError(
+            f"no server answers at '{address}': {why}", {"address": address, "why": why}
+        ) from error
+    return client
+
+
+class Dataset:
+    """A sealed dataset on the server; as a context manager it is deleted at the end.
+
+    Attributes
+    ----------
+    name : str
+        "namespaces/default/datasets/...".
+    info : DatasetInfo
+        Its description when this handle was made.
+    """
+
+    def __init__(self, datasets: Datasets, info: DatasetInfo) -> None:
+        self._datasets = datasets
+        self.name = info.name
+        self.info = info
+
+    def __repr__(self) -> str:
+        return f"Dataset({self.name!r}, rows={self.info.rows})"
+
+    def delete(self) -> None:
+        """Hide it at once; its memory goes when the last job lets go of it."""
+        self._datasets.delete(self.name)
+
+    def __enter__(self) -> Dataset:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(errors.DatasetNotFoundError, errors.UnreachableError):
+            self.delete()
+
+
+Rows: TypeAlias = npt.ArrayLike | Dataset
+"""What holds rows: an array, a pandas, polars or Arrow table, or a `Dataset`."""
+
+_Item = TypeVar("_Item")
+
+
+def _pages(fetch: Callable[[str], tuple[list[_Item], str]]) -> Iterator[_Item]:
+    token = ""
+    while True:
+        items, token = fetch(token)
+        yield from items
+        if not token:
+            return
+
+
+class Datasets:
+    """Datasets of the server: `client.datasets`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def upload(
+        self,
+        X: npt.ArrayLike,
+        name: str = "",
+        *,
+        sample_weight: npt.ArrayLike | None = None,
+        ttl: float | None = None,
+    ) -> Dataset:
+        """Create a dataset, send its rows over four streams, and seal it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features), or a pandas, polars or Arrow table
+            Numbers. An array becomes one vector column "x"; a table keeps its columns. Row-major
+            arrays are copied once, into the messages; column-major ones go chunk by chunk.
+        name : str, default ""
+            ``[a-z0-9][a-z0-9._-]{0,62}``; "": the server makes one.
+        sample_weight : array-like of shape (n_rows,), optional
+            Sent as one more column, "sample_weight", which a fit can name.
+        ttl : float, optional
+            Idle seconds after which it goes; default: the server's limit `dataset_ttl_s`.
+
+        Returns
+        -------
+        Dataset
+            Sealed.
+
+        Raises
+        ------
+        bary.errors.NameTakenError
+            A dataset of this name exists.
+        bary.errors.MemoryPressureError, bary.errors.ExceedsCapacityError
+            The server has no room for it now, or ever.
+        bary.errors.ShapeMismatchError
+            Not two-dimensional.
+        """
+        block = as_block(X)
+        if sample_weight is not None:
+            block, _ = block.with_column(_WEIGHT_COLUMN, as_weights(sample_weight, block.rows))
+        return self._upload(block, name, ttl)
+
+    def _upload(self, block: Block, name: str = "", ttl: float | None = None) -> Dataset:
+        created = self._create(block, name, ttl)
+        try:
+            upload(self._client._channel, created.upload_id, block)
+            sealed = self._commit(created.upload_id)
+        except BaseException:
+            with contextlib.suppress(errors.BaryError):
+                self.delete(created.name)
+            raise
+        log.debug("uploaded %d bytes as %s", block.bytes, created.name)
+        return Dataset(self, DatasetInfo.of(sealed))
+
+    def _create(self, block: Block, name: str, ttl: float | None) -> dataset.Dataset:
+        request = dataset.CreateDatasetRequest(
+            id=name,
+            encoding=dataset.ENCODING_BLOCKS,
+            schema=block.schema(),
+            rows=block.rows,
+            request_id=request_id(),
+        )
+        if ttl is not None:
+            request.ttl.FromNanoseconds(int(ttl * 1e9))
+        return self._client._unary(methods.DATASET_CREATE, request)
+
+    def _commit(self, upload_id: str) -> dataset.Dataset:
+        """Seal; past a call's deadline sealing goes on, so it is asked again."""
+        request = dataset.CommitDatasetRequest(upload_id=upload_id)
+        while True:
+            try:
+                return self._client._unary(methods.DATASET_COMMIT, request)
+            except errors.DeadlineError:
+                log.debug("upload %s is still being sealed", upload_id)
+
+    def get(self, name: str) -> Dataset:
+        """Return the dataset of a name; `bary.errors.DatasetNotFoundError` if there is none."""
+        answer = self._client._unary(methods.DATASET_GET, dataset.GetDatasetRequest(name=name))
+        return Dataset(self, DatasetInfo.of(answer))
+
+    def list(self) -> list[DatasetInfo]:
+        """Return all datasets."""
+
+        def fetch(token: str) -> tuple[list[DatasetInfo], str]:
+            request = dataset.ListDatasetsRequest(page_token=token)
+            answer = self._client._unary(methods.DATASET_LIST, request)
+            return [DatasetInfo.of(d) for d in answer.datasets], answer.next_page_token
+
+        return list(_pages(fetch))
+
+    def delete(self, name: str) -> None:
+        """Hide a dataset at once; its memory goes when the last job lets go of it."""
+        self._client._unary(methods.DATASET_DELETE, dataset.DeleteDatasetRequest(name=name))
+
+
+class Models:
+    """Models that the server keeps: `client.models`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def get(self, name: str) -> ModelInfo:
+        """Return a model: "m" is its newest version, "m/versions/3" that one."""
+        return ModelInfo.of(
+            self._client._unary(methods.MODEL_GET, model.GetModelRequest(name=name))
+        )
+
+    def list(self) -> list[ModelInfo]:
+        """Return all models, without their centers."""
+
+        def fetch(token: str) -> tuple[list[ModelInfo], str]:
+            request = model.ListModelsRequest(page_token=token)
+            answer = self._client._unary(methods.MODEL_LIST, request)
+            return [ModelInfo.of(m) for m in answer.models], answer.next_page_token
+
+        return list(_pages(fetch))
+
+    def delete(self, name: str) -> None:
+        """Delete a version, or with no version all of them."""
+        self._client._unary(methods.MODEL_DELETE, model.DeleteModelRequest(name=name))
+
+
+class Job:
+    """A fit on the server.
+
+    `wait`, `watch` and `result` cancel it when they are interrupted (Ctrl-C), if this handle is
+    the one that `Client.fit` gave; a handle from `client.jobs` leaves it alone.
+
+    Attributes
+    ----------
+    name : str
+        "namespaces/default/jobs/...".
+    """
+
+    def __init__(self, client: Client, message: types.Job, *, owned: bool) -> None:
+        self._client = client
+        self._last = message
+        self._owned = owned
+        self.name = message.name
+
+    def __repr__(self) -> str:
+        return f"Job({self.name!r}, {self._status.state})"
+
+    @property
+    def _status(self) -> JobStatus:
+        return JobStatus.of(self._last)
+
+    def status(self) -> JobStatus:
+        """Ask for its present state."""
+        if not self._status.done:
+            self._last = self._client._unary(methods.JOB_GET, job.GetJobRequest(name=self.name))
+        return self._status
+
+    def cancel(self) -> JobStatus:
+        """Ask it to stop, which takes 0.1 s at most, and return its state then."""
+        answer = self._client._unary(methods.JOB_CANCEL, job.CancelJobRequest(name=self.name))
+        if answer.HasField("job"):
+            self._last = answer.job
+        return self._status
+
+    def wait(self, timeout: float | None = None) -> JobStatus:
+        """Wait for its end.
+
+        Parameters
+        ----------
+        timeout : float, optional
+            Seconds; default: until the end.
+
+        Returns
+        -------
+        JobStatus
+            Its last state, however it ended.
+
+        Raises
+        ------
+        bary.errors.DeadlineError
+            It is not over after `timeout`; it goes on. Also a `TimeoutError`.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        with self._cancelled_on_interrupt():
+            while not self._status.done:
+                left = _WAIT_SECONDS if end is None else min(_WAIT_SECONDS, end - time.monotonic())
+                if left <= 0:
+                    raise errors.DeadlineError(f"job '{self.name}' is not over after {timeout:g} s")
+                request = job.WaitJobRequest(name=self.name)
+                request.timeout.FromNanoseconds(int(left * 1e9))
+                self._last = self._client._unary(
+                    methods.JOB_WAIT, request, timeout=CALL_SECONDS_MAX
+                )
+        return self._status
+
+    def watch(self) -> Iterator[JobStatus]:
+        """Yield its present state, then every change (at most 10 a second), until its end."""
+        with self._cancelled_on_interrupt():
+            if self._status.done:
+                yield self._status
+            while not self._status.done:
+                request = job.WatchJobRequest(name=self.name)
+                for message in self._client._channel.down(methods.JOB_WATCH, request):
+                    self._last = message
+                    yield self._status
+
+    def result(self, timeout: float | None = None) -> FitResult:
+        """Wait for its end and return what it found.
+
+        Raises
+        ------
+        bary.errors.BaryError
+            What it failed with; `bary.errors.CancelledError` when it was cancelled;
+            `bary.errors.DeadlineError` when it is not over after `timeout` seconds.
+        """
+        self.wait(timeout)
+        if self._last.HasField("error"):
+            raise from_job(self._last.error)
+        if not self._last.HasField("fit"):
+            self._last = self._client._unary(methods.JOB_GET, job.GetJobRequest(name=self.name))
+        fit = self._last.fit
+        centers = (
+            np.array(self._read(job.JOB_ARRAY_CLUSTER_CENTERS), dtype=np.float64)
+            if fit.centers_omitted
+            else floats(fit.cluster_centers)
+        )
+        return FitResult.of(fit, self._last.report, centers, self._labels(fit))
+
+    def _labels(self, fit: types.FitResult) -> LabelArray | None:
+        if fit.HasField("labels"):
+            return np.array(join([fit.labels]), dtype=np.int32)
+        if fit.labels_omitted:
+            return np.array(self._read(job.JOB_ARRAY_LABELS), dtype=np.int32)
+        return None
+
+    def _read(self, array: job.JobArray) -> Array:
+        request = job.ReadJobRequest(name=self.name, array=array)
+        return join([part.values for part in self._client._channel.down(methods.JOB_READ, request)])
+
+    @contextlib.contextmanager
+    def _cancelled_on_interrupt(self) -> Iterator[None]:
+        try:
+            yield
+        except KeyboardInterrupt:
+            if self._owned and self.name:
+                with contextlib.suppress(errors.BaryError):
+                    self.cancel()
+            raise
+
+
+class Jobs:
+    """Jobs of the server: `client.jobs`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def get(self, name: str) -> Job:
+        """Return a handle of a job; `bary.errors.JobNotFoundError` if there is none."""
+        answer = self._client._unary(methods.JOB_GET, job.GetJobRequest(name=name))
+        return Job(self._client, answer, owned=False)
+
+    def list(self, *, tag: str = "", state: str = "") -> list[JobStatus]:
+        """Return all jobs; only those with a tag, or in a state such as "running", if given."""
+        wanted = 0
+        if state:
+            try:
+                wanted = types.JobState.Value("JOB_STATE_" + state.upper())
+            except ValueError:
+                raise errors.UnknownValueError(f"state is {state!r}, unknown") from None
+
+        def fetch(token: str) -> tuple[list[JobStatus], str]:
+            request = job.ListJobsRequest(page_token=token, tag=tag)
+            request.state = wanted  # type: ignore[assignment]
+            answer = self._client._unary(methods.JOB_LIST, request)
+            return [JobStatus.of(j) for j in answer.jobs], answer.next_page_token
+
+        return list(_pages(fetch))
+
+    def cancel(self, *, name: str = "", tag: str = "") -> None:
+        """Cancel one job by its name, or all that bear a tag."""
+        request = job.CancelJobRequest()
+        if name:
+            request.name = name
+        else:
+            request.tag = tag
+        self._client._unary(methods.JOB_CANCEL, request)
+
+
+class Client:
+    """Calls of one server. `connect` makes one.
+
+    Attributes
+    ----------
+    address : str
+        Where the server is.
+    datasets, models, jobs : Datasets, Models, Jobs
+        What the server holds.
+    timeout : float
+        Seconds that a single call may take, repeats included; 60 by default. A job may take longer.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.timeout = CALL_SECONDS_MAX
+        self._channel = Channel(address)
+        self.datasets = Datasets(self)
+        self.models = Models(self)
+        self.jobs = Jobs(self)
+
+    def __repr__(self) -> str:
+        return f"Client({self.address!r})"
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection. A private server goes on until its process ends."""
+        self._channel.close()
+
+    def _unary(
+        self,
+        method: methods.Method[methods.Request, methods.Response],
+        request: methods.Request,
+        timeout: float | None = None,
+    ) -> methods.Response:
+        return self._channel.unary(method, request, self.timeout if timeout is None else timeout)
+
+    def server(self) -> ServerInfo:
+        """Return what the server is, may and has."""
+        return ServerInfo.of(self._unary(methods.SERVER_GET, server.GetServerRequest()))
+
+    def fit(
+        self,
+        X: Rows,
+        n_clusters: int,
+        *,
+        init: InitName | npt.ArrayLike = "k-means++",
+        n_init: int | Literal["auto"] = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        fixed_rounds: bool = False,
+        random_state: int | None = None,
+        sample_weight: npt.ArrayLike | str | None = None,
+        non_finite: NonFinite = "reject",
+        empty_clusters: EmptyClusters = "relocate",
+        model: str = "",
+        labels: bool = True,
+        history: bool = False,
+        columns: Sequence[str] = (),
+        placement: Placement = Placement(),  # noqa: B008 - immutable
+        tags: Sequence[str] = (),
+        max_runtime: float | None = None,
+        wait: float = 0.0,
+    ) -> Job:
+        """Start a k-means fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features), table, or Dataset
+            The rows. Up to 3 MiB travel in the call itself; more goes as a dataset that is deleted
+            when the job is over. A `Dataset` is not sent again.
+        n_clusters : int
+            1 to the number of rows that take part.
+        init : {"k-means++", "random"} or array-like of shape (n_clusters, n_features)
+            First centers.
+        n_init : int or "auto", default "auto"
+            Runs, of which the lowest inertia wins. "auto": 1, and 10 with ``init="random"``.
+        max_iter : int, default 300
+            Most rounds of a run.
+        tol : float, default 1e-4
+            A run ends when the squared shift of all centers is at most `tol` times the mean
+            variance of the columns.
+        fixed_rounds : bool, default False
+            Exactly `max_iter` rounds, no test.
+        random_state : int, optional
+            Seed, 0 to 2**64 - 1. Default: the server draws one, which the result names.
+        sample_weight : array-like of shape (n_rows,), or str, optional
+            Weights, at least 0; a row of weight 0 gets a label and otherwise does not exist. For a
+            `Dataset` the name of a column.
+        non_finite : {"reject", "skip"}, default "reject"
+            What becomes of rows with NaN or infinity; skipped ones get the label -1.
+        empty_clusters : {"relocate", "keep", "error"}, default "relocate"
+            What becomes of a cluster that lost all rows: it takes the farthest row, as in
+            scikit-learn, or keeps its center, or the fit fails.
+        model : str, default ""
+            Name to keep the model under, as a new version; "": it is not kept.
+        labels : bool, default True
+            Whether the result holds labels.
+        history : bool, default False
+            Whether the result holds the inertia of each round.
+        columns : sequence of str, default ()
+            Of a `Dataset`, the features; (): all columns.
+        placement : Placement, optional
+            Where to compute.
+        tags : sequence of str, default ()
+            At most 16.
+        max_runtime : float, optional
+            Seconds after which the job fails.
+        wait : float, default 0.0
+            Seconds to wait for its end before the handle is given. With rows in the call and no
+            `model` the fit then is *ephemeral*: one round trip, and the server forgets it.
+
+        Returns
+        -------
+        Job
+            Its handle; ``fit(...).result()`` waits for the result.
+
+        Raises
+        ------
+        bary.errors.BaryError
+            What the server refuses; `KeyboardInterrupt` while waiting cancels the job.
+
+        Notes
+        -----
+        Lloyd's algorithm [1]_ from k-means++ [2]_: the label of a row is the lowest index of its
+        nearest center, a center the mean of its rows. The answer is a function of data and
+        parameters alone, to the last bit.
+
+        References
+        ----------
+        .. [1] Lloyd, S. P. (1982). Least squares quantization in PCM. IEEE Transactions on
+           Information Theory 28(2), 129-137.
+        .. [2] Arthur, D. and Vassilvitskii, S. (2007). k-means++: the advantages of careful
+           seeding. SODA 2007, 1027-1035.
+
+        Examples
+        --------
+        >>> import bary
+        >>> client = bary.connect()
+        >>> X = [[0.0, 0.0], [0.0, 1.0], [9.0, 9.0], [9.0, 8.0]]
+        >>> fit = client.fit(X, 2, init=[[0, 0], [9, 9]]).result()
+        >>> fit.labels.tolist(), fit.inertia
+        ([0, 0, 1, 1], 1.0)
+        """
+        options = FitOptions(
+            n_clusters=n_clusters,
+            init=init if isinstance(init, str) else as_centers(init),  # type: ignore[arg-type]
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+            fixed_rounds=fixed_rounds,
+            random_state=random_state,
+            non_finite=non_finite,
+            empty_clusters=empty_clusters,
+            model=model,
+            labels=labels,
+            history=history,
+            placement=placement,
+            tags=tags,
+            max_runtime=max_runtime,
+        )
+        with self.rows(X, sample_weight, columns, options) as rows:
+            return self.start_fit(rows, options, wait)
+
+    @contextlib.contextmanager
+    def rows(
+        self,
+        X: Rows,
+        sample_weight: npt.ArrayLike | str | None = None,
+        columns: Sequence[str] = (),
+        options: FitOptions | None = None,
+    ) -> Iterator[SentRows]:
+        """Rows and weights where several fits can use them: in the call, or as a dataset.
+
+        A dataset that this makes is deleted at the end; jobs that were started keep its memory.
+        """
+        if isinstance(X, Dataset):
+            yield _dataset_rows(X, sample_weight, columns)
+            return
+        block = as_block(X)
+        if columns:
+            raise errors.UnsupportedError("columns are for a Dataset; select them of the table")
+        if isinstance(sample_weight, str):
+            raise errors.UnsupportedError("sample_weight by name is for a Dataset; give its values")
+        weights = None if sample_weight is None else as_weights(sample_weight, block.rows)
+        extra = 0 if weights is None else weights.nbytes
+        if options is not None and not isinstance(options.init, str):
+            extra += options.init.nbytes
+        if block.bytes + extra <= INLINE_BYTES_MAX:
+            message = (
+                None if weights is None else types.Weights(values=to_matrix(weights, "weight"))
+            )
+            yield SentRows(block.inline(), message, block.rows, block.columns, inline=True)
+            return
+        column = ""
+        features = block.columns
+        if weights is not None:
+            block, column = block.with_column(_WEIGHT_COLUMN, weights)
+        with self.datasets._upload(block) as sent:
+            yield SentRows(
+                dataset_source(sent.name),
+                types.Weights(column=column) if column else None,
+                block.rows,
+                features,
+                inline=False,
+            )
+
+    def start_fit(self, rows: SentRows, options: FitOptions, wait: float = 0.0) -> Job:
+        """Start a fit over rows that `rows` sent."""
+        request = fit_request(rows.source, options, rows.weights)
+        small = answer_bytes(rows.rows, rows.columns, options.n_clusters) <= INLINE_BYTES_MAX
+        ephemeral = wait > 0 and rows.inline and small and not options.model
+        if ephemeral:
+            request.options.wait.FromNanoseconds(int(min(wait, _WAIT_SECONDS) * 1e9))
+        with contextlib.ExitStack() as stack:
+            if not isinstance(options.init, str):
+                self._put_init(stack, request, options.init)
+            started = self._submit(request, ephemeral)
+        job = Job(self, started, owned=True)
+        if wait > 0 and not ephemeral:
+            with contextlib.suppress(errors.DeadlineError):
+                job.wait(wait)
+        return job
+
+    def _submit(self, request: clustering.FitRequest, ephemeral: bool) -> types.Job:
+        """Send a fit. An interrupt ends an ephemeral one with its call; others are cancelled."""
+        try:
+            return self._unary(methods.FIT, request, timeout=CALL_SECONDS_MAX)
+        except KeyboardInterrupt:
+            if not ephemeral:
+                with contextlib.suppress(errors.BaryError):
+                    # The same request id: the answer is the job that the first one started.
+                    started = self._unary(methods.FIT, request, timeout=_INTERRUPT_SECONDS)
+                    self.jobs.cancel(name=started.name)
+            raise
+
+    def _put_init(
+        self, stack: contextlib.ExitStack, request: clustering.FitRequest, centers: Array
+    ) -> None:
+        message = to_matrix(centers, "init")
+        if message.ByteSize() + request.ByteSize() <= INLINE_BYTES_MAX + 4096:
+            request.init_centers.CopyFrom(message)
+            return
+        sent = stack.enter_context(self.datasets._upload(as_block(centers)))
+        request.init_dataset.name = sent.name
+
+    def predict(
+        self,
+        model: str | npt.ArrayLike,
+        X: Rows,
+        *,
+        labels: bool = True,
+        distances: bool = False,
+        non_finite: NonFinite = "reject",
+        placement: Placement = Placement(),  # noqa: B008 - immutable
+    ) -> PredictResult:
+        """Label rows by their nearest center.
+
+        Parameters
+        ----------
+        model : str or array-like of shape (n_clusters, n_features)
+            Name of a kept model, or centers.
+        X : array-like of shape (n_rows, n_features), table, or Dataset
+            The rows; over 3 MiB they go, and the answer comes, as a stream.
+        labels, distances : bool, default True and False
+            What to compute; at least one.
+        non_finite : {"reject", "skip"}, default "reject"
+            Skipped rows get the label -1.
+        placement : Placement, optional
+            Where to compute.
+
+        Returns
+        -------
+        PredictResult
+            Labels of shape (n_rows,), distances of shape (n_rows, n_clusters).
+
+        Raises
+        ------
+        bary.errors.ModelNotFoundError
+            No such model.
+        bary.errors.ShapeMismatchError
+            Another number of columns than the centers have.
+
+        Examples
+        --------
+        >>> import bary
+        >>> bary.connect().predict([[0.0], [9.0]], [[1.0], [8.0]]).labels.tolist()
+        [0, 1]
+        """
+        if not labels and not distances:
+            raise errors.MissingError(_NO_LABELS_NO_DISTANCES)
+        with self._model(model) as (ref, n_clusters):
+            head = predict_request(
+                ref,
+                None,
+                labels=labels,
+                distances=distances,
+                non_finite=non_finite,
+                placement=placement,
+            )
+            answers = self._predict(head, X, n_clusters)
+        return PredictResult.of(answers, labels=labels, distances=distances)
+
+    def _predict(
+        self, head: clustering.PredictRequest, X: Rows, n_clusters: int
+    ) -> list[clustering.PredictResponse]:
+        if isinstance(X, Dataset):
+            head.source.CopyFrom(dataset_source(X.name))
+            return list(self._channel.both(methods.PREDICT_STREAM, [head]))
+        block = as_block(X)
+        answer = block.rows * (4 + (8 * n_clusters if head.distances else 0))
+        if block.bytes + head.ByteSize() <= INLINE_BYTES_MAX and answer <= INLINE_BYTES_MAX:
+            head.source.CopyFrom(block.inline())
+            return [self._unary(methods.PREDICT, head)]
+        chunks = predict_chunks(head, block, n_clusters, distances=head.distances)
+        answers = list(self._channel.both(methods.PREDICT_STREAM, chunks))
+        answers.sort(key=lambda part: part.first_row)
+        return answers
+
+    @contextlib.contextmanager
+    def _model(self, model: str | npt.ArrayLike) -> Iterator[tuple[types.ModelRef, int]]:
+        """The model by name, in the message, or (centers over 3 MiB) as a dataset."""
+        if isinstance(model, str):
+            info = self.models.get(model)
+            yield types.ModelRef(name=info.name), info.n_clusters
+            return
+        centers = as_centers(model)
+        if centers.nbytes <= INLINE_BYTES_MAX - (512 << 10):
+            yield types.ModelRef(centers=to_matrix(centers, "centers")), len(centers)
+            return
+        with self.datasets._upload(as_block(centers)) as sent:
+            yield types.ModelRef(dataset=types.DatasetRef(name=sent.name)), len(centers)
+
+    def evaluate(
+        self,
+        model: str | npt.ArrayLike,
+        X: Rows,
+        *,
+        sample_weight: npt.ArrayLike | str | None = None,
+        non_finite: NonFinite = "reject",
+        columns: Sequence[str] = (),
+        placement: Placement = Placement(),  # noqa: B008 - immutable
+    ) -> EvaluateResult:
+        """Compute the inertia of rows under a model.
+
+        Parameters
+        ----------
+        model : str or array-like of shape (n_clusters, n_features)
+            Name of a kept model, or centers.
+        X, sample_weight, non_finite, columns, placement
+            As in `fit`.
+
+        Returns
+        -------
+        EvaluateResult
+            Total and per cluster.
+
+        Raises
+        ------
+        bary.errors.ModelNotFoundError
+            No such model.
+        bary.errors.ShapeMismatchError
+            Another number of columns than the centers have.
+
+        Examples
+        --------
+        >>> import bary
+        >>> bary.connect().evaluate([[0.0], [9.0]], [[1.0], [7.0]]).inertia
+        5.0
+        """
+        with self._model(model) as (ref, _), self.rows(X, sample_weight, columns) as rows:
+            request = evaluate_request(
+                ref, rows.source, rows.weights, non_finite=non_finite, placement=placement
+            )
+            request.options.wait.FromNanoseconds(int(_WAIT_SECONDS * 1e9))
+            answer = self._unary(methods.EVALUATE, request, timeout=CALL_SECONDS_MAX)
+            if answer.HasField("result"):
+                return EvaluateResult.of(answer.result)
+            started = Job(self, answer.job, owned=True)
+            started.wait()
+            if started._last.HasField("error"):
+                raise from_job(started._last.error)
+            return EvaluateResult.of(started._last.evaluate)
+
+
+class SentRows:
+    """Rows as a fit's request names them."""
+
+    def __init__(
+        self,
+        source: types.Source,
+        weights: types.Weights | None,
+        rows: int,
+        columns: int,
+        *,
+        inline: bool,
+    ) -> None:
+        self.source = source
+        self.weights = weights
+        self.rows = rows
+        self.columns = columns
+        self.inline = inline
+
+
+def _dataset_rows(
+    X: Dataset, sample_weight: npt.ArrayLike | str | None, columns: Sequence[str]
+) -> SentRows:
+    weights = None
+    if isinstance(sample_weight, str):
+        weights = types.Weights(column=sample_weight)
+    elif sample_weight is not None:
+        weights = types.Weights(
+            values=to_matrix(as_weights(sample_weight, X.info.rows), "sample_weight")
+        )
+    width = sum(column.width for column in X.info.columns)
+    return SentRows(dataset_source(X.name, columns), weights, X.info.rows, width, inline=False)
+
+
+__all__ = [
+    "Client",
+    "Dataset",
+    "DatasetInfo",
+    "Datasets",
+    "EvaluateResult",
+    "FitResult",
+    "FloatArray",
+    "Job",
+    "JobStatus",
+    "Jobs",
+    "ModelInfo",
+    "Models",
+    "Placement",
+    "PredictResult",
+    "Rows",
+    "ServerInfo",
+    "connect",
+]
