@@ -5,7 +5,8 @@
  *
  *  1. Every post that takes a callback calls it exactly once (a watch: once per update, then once
  *     with `last`), also when it fails and also when the dispatcher drains.
- *  2. The view a callback gets is pinned for it: it must unpin it. It is NULL exactly when *error is set.
+ *  2. The view a callback gets is pinned for it: it must unpin it. Either view or error is NULL, never both.
+ *     A job that failed is a view with its error in it.
  *  3. A full message queue answers QUEUE_FULL through the callback, on the caller's thread. */
 #ifndef BARY_HOST_JOBS_DISPATCHER_H
 #define BARY_HOST_JOBS_DISPATCHER_H
@@ -15,9 +16,11 @@
 #include "host/store/object.h"
 
 struct dispatcher;
+struct metrics;
 
 struct dispatcher_options {
-    const struct limits *limits;   /* read at each use; see dispatcher_set_limits */
+    struct metrics *metrics;       /* NULL: nothing is counted */
+    const struct limits *limits;   /* copied; see dispatcher_set_limits */
     struct ledger *ledger;
     struct catalog *catalog;
     const char *backend_dir;       /* plug-ins; NULL: beside the executable */
@@ -38,7 +41,9 @@ typedef void (*job_callback)(void *context, struct job_view *view, const struct 
 
 /* `accepted` gets the job as QUEUED (or the one that the same request_id made before, or the error).
  * `finished` (NULL: not wanted) gets its final view. A job is known by name from `accepted` on. For
- * PREDICT, EVALUATE in the fast lane and ephemeral fits `accepted` may be NULL. Takes over *request. */
+ * PREDICT, EVALUATE in the fast lane and ephemeral fits `accepted` may be NULL. Takes over *request.
+ * Each of the two that was given is called exactly once: a refusal goes to `accepted`, then to `finished`.
+ * Predictions, fast evaluations and ephemeral fits are forgotten once their end reached somebody. */
 void job_submit(struct dispatcher *dispatcher, struct job_request *request, job_callback accepted, job_callback finished,
                 void *context);
 
@@ -57,10 +62,12 @@ void job_get(struct dispatcher *dispatcher, const char *name, job_callback callb
  * a finished job is harmless. */
 void job_cancel(struct dispatcher *dispatcher, const char *name, const char *tag, const char *why, job_callback callback,
                 void *context);
-/* The final view, or the present one at `until_ns` (clock_ns). */
+/* The final view, or the present one at `until_ns` (clock_ns). A wait that runs out on an ephemeral fit makes it an
+ * ordinary job: its deadline_ns no longer ends it, and it is kept like any other. */
 void job_wait(struct dispatcher *dispatcher, const char *name, int64_t until_ns, job_callback callback, void *context);
 
 /* Jobs by creation, newest first, that have the tag and state asked for (NULL, 0: any), after the job named `after`. */
+/* Each view is pinned for the callback; the array is not. */
 typedef void (*job_list_callback)(void *context, struct job_view **views, int count, bool more, const struct error *error);
 void job_list(struct dispatcher *dispatcher, const char *after, const char *tag, enum job_state state, int most,
               job_list_callback callback, void *context);
@@ -79,7 +86,7 @@ void job_watch_stop(struct watch *watch); /* idempotent until `last` has come */
 struct device_view {
     char backend[16];
     int index;
-    char state[16];              /* "OK" */
+    char state[16];              /* "OK"; "ABSENT": no such device, see reason */
     char reason[160];            /* why it is not offered, or "" */
     struct device_info info;
     double busy_seconds;
@@ -87,7 +94,8 @@ struct device_view {
 struct dispatcher_view {
     int devices;
     struct device_view device[8];
-    int64_t queued_fast, queued_fast_bytes, queued_jobs, running_jobs, oldest_queued_ns;
+    int64_t queued_fast, queued_fast_bytes, queued_jobs, running_jobs;
+    int64_t oldest_queued_ns;    /* age of the job that waits longest; 0: none does */
     int64_t tick_ns;             /* clock_ns of the dispatcher's last turn: /livez */
     bool draining;
 };

@@ -134,13 +134,14 @@ enum status catalog_room(struct catalog *catalog, struct error *error)
     return FAIL(error, QUOTA_OBJECTS, INT("count", count));
 }
 
-/* Under the lock: is its time over? A pin or an open stream keeps it. */
-static bool dataset_idle(const struct dataset *dataset, const struct limits *limits, int64_t now_ns)
+/* Under the lock: is its time over? A pin or an open stream keeps it, and counts as use. */
+static bool dataset_idle(struct dataset *dataset, const struct limits *limits, int64_t now_ns)
 {
     int64_t ttl_s = dataset->state == DATASET_SEALED ? dataset->ttl_s : limits->upload_idle_s;
 
-    return dataset->pins == 0 && dataset->holders == 1 && dataset->state != DATASET_SEALING &&
-           now_ns - dataset->used_ns >= ttl_s * INT64_C(1000000000);
+    if (dataset_pins(dataset) > 0 || dataset->holders > 1)
+        dataset->used_ns = now_ns;
+    return now_ns - dataset->used_ns >= ttl_s * INT64_C(1000000000);
 }
 
 /* One that may go, or false. Deleting it takes the lock again, hence one at a time. */
@@ -150,7 +151,7 @@ static bool find_idle(struct catalog *catalog, int64_t now_ns, char name[64])
 
     pthread_mutex_lock(&catalog->lock);
     for (size_t i = 0; i < catalog->datasets.count && !found; i++) {
-        const struct dataset *dataset = catalog->datasets.item[i];
+        struct dataset *dataset = catalog->datasets.item[i];
         found = dataset_idle(dataset, &catalog->limits, now_ns);
         if (found)
             memcpy(name, dataset->name, sizeof dataset->name);

@@ -54,8 +54,8 @@ struct dataset {
     /* catalog.lock */
     int holders;
     enum dataset_state state;
-    int64_t pins, used_ns;
-    struct table *table;          /* SEALED */
+    int64_t used_ns;
+    struct table *table;          /* SEALED; its pins but our own one are those of readers */
     char hash[DIGEST_TEXT_BYTES];
 
     /* Until SEALED; then the table owns region and reservation. */
@@ -113,6 +113,8 @@ void dataset_drop(struct dataset **dataset);
 /* UPLOAD_NOT_FOUND; else one more holder. */
 enum status upload_find(struct catalog *catalog, const char *upload_id, struct dataset **out,
                         struct error *error);
+/* Under catalog.lock: readers of the table. */
+int64_t dataset_pins(const struct dataset *dataset);
 /* Under catalog.lock. OUT_OF_MEMORY. */
 enum status dataset_show(const struct dataset *dataset, struct dataset_view *out,
                          struct error *error);

@@ -70,6 +70,11 @@ static enum status columns_copy(const struct column *from, int columns, struct c
     return STATUS_OK;
 }
 
+int64_t dataset_pins(const struct dataset *dataset)
+{
+    return dataset->table ? __atomic_load_n(&dataset->table->pins, __ATOMIC_RELAXED) - 1 : 0;
+}
+
 enum status dataset_show(const struct dataset *dataset, struct dataset_view *out,
                          struct error *error)
 {
@@ -84,7 +89,7 @@ enum status dataset_show(const struct dataset *dataset, struct dataset_view *out
                                  .column = column,
                                  .rows = dataset->rows,
                                  .bytes = dataset->bytes,
-                                 .pins = dataset->pins,
+                                 .pins = dataset_pins(dataset),
                                  .ttl_s = dataset->ttl_s,
                                  .created_wall_ns = dataset->created_wall_ns};
     memcpy(out->name, dataset->name, sizeof out->name);
@@ -279,7 +284,6 @@ enum status dataset_pin(struct catalog *catalog, const char *name, struct table 
         status =
             FAIL(error, NOT_SEALED, TEXT("name", name), TEXT("state", state_name(dataset->state)));
     } else {
-        dataset->pins++;
         dataset->used_ns = clock_ns();
         table_pin(dataset->table);
         *out = dataset->table;
@@ -294,11 +298,8 @@ void dataset_unpin(struct catalog *catalog, const char *name, struct table **tab
         return;
     pthread_mutex_lock(&catalog->lock);
     struct dataset *dataset = index_find(&catalog->datasets, name);
-    if (dataset &&
-        dataset->table == *table) { /* else it was deleted, and the name may be another's */
-        dataset->pins--;
+    if (dataset && dataset->table == *table) /* else the name is another's by now */
         dataset->used_ns = clock_ns();
-    }
     pthread_mutex_unlock(&catalog->lock);
     table_unpin(table); /* may be the last one: outside of the lock */
 }

@@ -1,0 +1,112 @@
+/* keeper.c - a thread for what may block and is no device's work: writing models (a slow fsync must
+ * not hold up a Predict) and giving back memory (unmapping a large dataset takes its time).
+ *
+ * Its lists are bounded by the jobs there are. */
+#include <stdio.h>
+#include <string.h>
+
+#include "host/base/clock.h"
+#include "host/base/memory.h"
+#include "host/jobs/live.h"
+
+static void keeper_add(struct keeper *keeper, struct job *job, bool store)
+{
+    pthread_mutex_lock(&keeper->lock);
+    job->keep_next = NULL;
+    if (store) {
+        *keeper->last = job;
+        keeper->last = &job->keep_next;
+    } else {
+        job->keep_next = keeper->trash;
+        keeper->trash = job;
+    }
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->lock);
+}
+
+void keeper_store(struct keeper *keeper, struct job *job)
+{
+    keeper_add(keeper, job, true);
+}
+
+void keeper_trash(struct keeper *keeper, struct job *job)
+{
+    keeper_add(keeper, job, false);
+}
+
+static void model_store(struct job *job)
+{
+    struct model_view view = {0};
+    int going = PHASE_GOING;
+    int64_t begun = clock_ns();
+
+    if (!atomic_compare_exchange_strong(&job->phase, &going, PHASE_STORING))
+        job->status = FAIL(&job->error, CANCELLED, TEXT("why", "asked for"));
+    else
+        job->status = model_keep(job->dispatcher->catalog, job->result->model, job->model, &view,
+                                 &job->error);
+    job->result->model_version = view.version;
+    job->report.stage_ns[STAGE_STORE] = clock_ns() - begun;
+    model_view_free(&view);
+    model_unpin(&job->model);
+    if (job->status != STATUS_OK) {
+        job_result_free(job->result);
+        job->result = NULL;
+    }
+    job->ended_ns = clock_ns();
+    message_push(&job->dispatcher->messages, &job->done);
+}
+
+static void *keeper_main(void *opaque)
+{
+    struct keeper *keeper = opaque;
+    struct job *trash, *job;
+    bool stop;
+
+    do {
+        pthread_mutex_lock(&keeper->lock);
+        while (!keeper->stop && !keeper->first && !keeper->trash)
+            pthread_cond_wait(&keeper->wake, &keeper->lock);
+        trash = keeper->trash;
+        keeper->trash = NULL;
+        job = keeper->first;
+        if (job) {
+            keeper->first = job->keep_next;
+            if (!keeper->first)
+                keeper->last = &keeper->first;
+        }
+        stop = keeper->stop && !trash && !job;
+        pthread_mutex_unlock(&keeper->lock);
+        while (trash) {
+            struct job *next = trash->keep_next;
+            job_free(trash);
+            trash = next;
+        }
+        if (job)
+            model_store(job);
+    } while (!stop);
+    return NULL;
+}
+
+bool keeper_start(struct keeper *keeper)
+{
+    pthread_mutex_init(&keeper->lock, NULL);
+    pthread_cond_init(&keeper->wake, NULL);
+    keeper->last = &keeper->first;
+    keeper->started = pthread_create(&keeper->thread, NULL, keeper_main, keeper) == 0;
+    return keeper->started;
+}
+
+void keeper_stop(struct keeper *keeper)
+{
+    if (!keeper->started)
+        return;
+    pthread_mutex_lock(&keeper->lock);
+    keeper->stop = true;
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->lock);
+    pthread_join(keeper->thread, NULL);
+    pthread_cond_destroy(&keeper->wake);
+    pthread_mutex_destroy(&keeper->lock);
+    keeper->started = false;
+}

@@ -1,0 +1,225 @@
+#include "host/jobs/plan.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "host/base/memory.h"
+
+static enum status no_memory(struct error *error, size_t bytes)
+{
+    return FAIL(error, OUT_OF_MEMORY, TEXT("what", "a request"), INT("needed", bytes),
+                INT("retry_ms", 1000));
+}
+
+static enum status mismatch(struct error *error, const char *what, const char *found,
+                            const char *expected)
+{
+    return FAIL(error, SHAPE_MISMATCH, TEXT("what", what), TEXT("found", found),
+                TEXT("expected", expected));
+}
+
+enum status request_selection(const struct job_request *request, struct selection *out,
+                              struct error *error)
+{
+    const struct table *table = request->table;
+    bool all = request->column_count == 0;
+    int most = all ? table->columns : request->column_count;
+    const char **names = NULL;
+    int count = 0;
+
+    *out = (struct selection){.first = request->first_row, .rows = request->rows};
+    if (all && request->weight_column[0] == '\0')
+        return STATUS_OK;
+    names = memory_new((size_t)most, sizeof *names);
+    if (!names)
+        return no_memory(error, (size_t)most * sizeof *names);
+    for (int c = 0; c < most; c++) {
+        const char *name = all ? table->column[c].name : request->column[c];
+        if (!all || strcmp(name, request->weight_column) != 0)
+            names[count++] = name;
+    }
+    out->names = names;
+    out->count = count;
+    return STATUS_OK;
+}
+
+void selection_free(struct selection *selection)
+{
+    union {
+        const char *const *borrowed;
+        void *ours;
+    } names = {.borrowed = selection->names};
+
+    memory_free(names.ours);
+    *selection = (struct selection){0};
+}
+
+/* A sum that stays at the greatest number once it passed it: no server offers that many bytes. */
+static int64_t bytes_add(int64_t sum, int64_t count, int64_t size)
+{
+    int64_t more;
+
+    if (__builtin_mul_overflow(count, size, &more) || __builtin_add_overflow(sum, more, &sum))
+        return INT64_MAX;
+    return sum;
+}
+
+/* Width and number type of the selection; matrix_bytes has checked its names. */
+static void selection_shape(const struct table *table, const struct selection *selection,
+                            struct job_plan *plan)
+{
+    int count = selection->names ? selection->count : table->columns;
+
+    plan->number = NUMBER_F32;
+    for (int i = 0; i < count; i++) {
+        const struct column *column =
+            &table->column[selection->names ? table_column(table, selection->names[i]) : i];
+        plan->columns += column->width;
+        if (dtype_number(column->dtype) > plan->number)
+            plan->number = dtype_number(column->dtype);
+    }
+    plan->rows = selection->rows ? selection->rows : table->rows - selection->first;
+}
+
+static enum status weight_check(const struct job_request *request, const struct job_plan *plan,
+                                struct error *error)
+{
+    char found[64], expected[64], what[96], why[192];
+
+    if (request->weight && request->weight_count != plan->rows) {
+        snprintf(found, sizeof found, "%" PRId64 " values", request->weight_count);
+        snprintf(expected, sizeof expected, "%" PRId64 " (one a row)", plan->rows);
+        return mismatch(error, "sample_weight", found, expected);
+    }
+    if (request->weight_column[0] == '\0')
+        return STATUS_OK;
+    int c = table_column(request->table, request->weight_column);
+    snprintf(what, sizeof what, "sample_weight column '%s'", request->weight_column);
+    snprintf(why, sizeof why, "%s has no such column", request->source_name);
+    if (c < 0)
+        return FAIL(error, MISSING, TEXT("what", what), TEXT("why", why));
+    if (request->table->column[c].width == 1)
+        return STATUS_OK;
+    snprintf(found, sizeof found, "%" PRId64 " values a row", request->table->column[c].width);
+    return mismatch(error, what, found, "one");
+}
+
+static enum status init_check(const struct job_request *request, const struct job_plan *plan,
+                              struct error *error)
+{
+    char found[64], expected[96];
+
+    if (!request->params.init_centers || (request->init_rows == request->params.n_clusters &&
+                                          request->init_columns == plan->columns))
+        return STATUS_OK;
+    snprintf(found, sizeof found, "%" PRId64 " x %" PRId64 " values", request->init_rows,
+             request->init_columns);
+    snprintf(expected, sizeof expected, "%" PRId64 " x %" PRId64 " (n_clusters x columns)",
+             request->params.n_clusters, plan->columns);
+    return mismatch(error, "init_centers", found, expected);
+}
+
+static enum status model_check(const struct job_request *request, const struct job_plan *plan,
+                               struct error *error)
+{
+    char found[64], expected[96];
+
+    if (request->model->columns == plan->columns)
+        return STATUS_OK;
+    snprintf(found, sizeof found, "%" PRId64 " columns", plan->columns);
+    snprintf(expected, sizeof expected, "%" PRId64 ", as many as the model",
+             request->model->columns);
+    return mismatch(error, request->source_name, found, expected);
+}
+
+static enum status plan_fit(const struct backend *backend, const struct device *device,
+                            const struct job_request *request, const struct shape *shape,
+                            struct job_plan *plan, struct error *error)
+{
+    const struct kmeans_params *params = &request->params;
+    int64_t bytes = 0, centers = params->n_clusters * plan->columns;
+    enum status status;
+
+    TRY(kmeans_check(params, error));
+    TRY(init_check(request, plan, error));
+    if (plan->rows < params->n_clusters)
+        return FAIL(error, TOO_FEW_ROWS, TEXT("what", request->source_name),
+                    INT("rows", plan->rows), INT("n_clusters", params->n_clusters));
+    TRY(fit_plan(backend, device, shape, params, &bytes, &plan->expected_ns, error));
+    plan->run_bytes = bytes_add(plan->run_bytes, bytes, 1);
+    plan->held_bytes = bytes_add(plan->held_bytes, params->init_centers ? centers : 0, 8);
+    if (request->keep_model[0]) /* the model, its bytes, and their copy */
+        plan->run_bytes = bytes_add(plan->run_bytes, centers, 3 * 8);
+out:
+    return status;
+}
+
+static enum status plan_score(const struct backend *backend, const struct device *device,
+                              const struct job_request *request, struct shape *shape,
+                              struct job_plan *plan, struct error *error)
+{
+    const struct model *model = request->model;
+    int64_t bytes = 0;
+    enum status status;
+
+    TRY(model_check(request, plan, error));
+    shape->clusters = model->n_clusters;
+    TRY(score_plan(backend, device, shape, &bytes, &plan->expected_ns, error));
+    plan->run_bytes = bytes_add(plan->run_bytes, bytes, 1);
+    plan->held_bytes = bytes_add(plan->held_bytes, model->n_clusters * model->columns, 8);
+    if (request->kind == JOB_EVALUATE)
+        plan->run_bytes = bytes_add(plan->run_bytes, model->n_clusters, 2 * 8);
+    if (request->want_labels)
+        plan->run_bytes = bytes_add(plan->run_bytes, plan->rows, 4);
+    if (request->want_distances)
+        plan->run_bytes =
+            bytes_add(plan->run_bytes, bytes_add(0, plan->rows, model->n_clusters), 8);
+out:
+    return status;
+}
+
+/* Bytes of the rows: those that came along, those that packing and weights take. */
+static enum status plan_source(const struct job_request *request, struct job_plan *plan,
+                               struct error *error)
+{
+    struct selection selection;
+    int64_t packed = 0;
+    enum status status = request_selection(request, &selection, error);
+
+    if (status != STATUS_OK)
+        return status;
+    TRY(matrix_bytes(request->table, &selection, &packed, error));
+    selection_shape(request->table, &selection, plan);
+    if (request->dataset[0])
+        plan->pinned_bytes = request->table->bytes;
+    else
+        plan->held_bytes = request->table->bytes;
+    plan->run_bytes = bytes_add(packed, request->weight_column[0] ? plan->rows : 0, 8);
+    plan->held_bytes = bytes_add(plan->held_bytes, request->weight ? request->weight_count : 0, 8);
+    TRY(weight_check(request, plan, error));
+out:
+    selection_free(&selection);
+    return status;
+}
+
+enum status plan_request(const struct backend *backend, const struct device *device,
+                         const struct job_request *request, struct job_plan *out,
+                         struct error *error)
+{
+    struct job_plan plan = {0};
+    enum status status;
+
+    TRY(plan_source(request, &plan, error));
+    struct shape shape = {.rows = plan.rows,
+                          .columns = plan.columns,
+                          .clusters = request->params.n_clusters,
+                          .number = plan.number,
+                          .weighted = request->weight || request->weight_column[0]};
+    status = request->kind == JOB_FIT ? plan_fit(backend, device, request, &shape, &plan, error)
+                                      : plan_score(backend, device, request, &shape, &plan, error);
+    if (status == STATUS_OK)
+        *out = plan;
+out:
+    return status;
+}
