@@ -29,6 +29,10 @@ save("version3_f4", np.array(GRID, dtype="<f4"), (3, 0))
 save("empty_f8", np.zeros((0, 3), dtype="<f8"))
 save("fortran_line_f8", np.asfortranarray(np.array([[1.0], [2.0], [3.0]])))
 
+# Three clusters of ten rows around (0, 0), (10, 0) and (0, 10): for examples.
+blobs = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]]).repeat(10, axis=0)
+save("blobs_f8", blobs + np.random.default_rng(1).normal(0, 0.5, blobs.shape).round(3))
+
 # What is refused.
 save("scalar", np.array(1.0))
 save("cube", np.zeros((2, 2, 2)))

@@ -1,0 +1,225 @@
+/* bary.c - the public calls: public structs in, the engine's functions, public structs out. */
+#include "host/bary.h"
+
+#include <string.h>
+
+#include "host/bary_call.h"
+#include "host/base/memory.h"
+#include "host/cluster/score.h"
+#include "host/data/npy.h"
+
+const char *call_name(const struct bary_data *data)
+{
+    return data->name ? data->name : "X";
+}
+
+enum status call_matrix(const struct bary_data *data, struct matrix *out, struct error *error)
+{
+    struct table *table = NULL;
+    enum status status;
+
+    if (data->non_finite != BARY_NON_FINITE_REJECT && data->non_finite != BARY_NON_FINITE_SKIP)
+        return FAIL(error, UNKNOWN_VALUE, TEXT("what", "non_finite"),
+                    INT("value", data->non_finite), TEXT("known", "reject (0), skip (1)"));
+    TRY(table_of_matrix((enum dtype)data->dtype, data->rows, data->columns, data->values, NULL,
+                        NULL, &table, error));
+    TRY(matrix_select(table, NULL, out, error));
+out:
+    table_unpin(&table);
+    return status;
+}
+
+struct bary_npy {
+    struct table *table;
+};
+
+int bary_npy_open(const char *path, struct bary_npy **file, struct bary_data *data,
+                  struct bary_error *error)
+{
+    struct bary_npy *npy = memory_zeroed(1, sizeof *npy);
+    struct error inner;
+    enum status status;
+
+    if (!npy)
+        return call_end(FAIL(&inner, OUT_OF_MEMORY, TEXT("what", path), INT("needed", sizeof *npy),
+                             INT("retry_ms", 1000)),
+                        &inner, error);
+    status = npy_open(path, &npy->table, &inner);
+    if (status != STATUS_OK) {
+        memory_free(npy);
+        return call_end(status, &inner, error);
+    }
+    *data = (struct bary_data){
+        .values = npy->table->chunk[0].data[0],
+        .dtype = (enum bary_dtype)npy->table->column[0].dtype,
+        .rows = npy->table->rows,
+        .columns = npy->table->column[0].width,
+    };
+    *file = npy;
+    return 0;
+}
+
+void bary_npy_close(struct bary_npy **file)
+{
+    if (!*file)
+        return;
+    table_unpin(&(*file)->table);
+    memory_free(*file);
+    *file = NULL;
+}
+
+void bary_kmeans_options_init(struct bary_kmeans_options *options)
+{
+    const struct kmeans_params params = kmeans_params_default();
+
+    *options = (struct bary_kmeans_options){
+        .n_clusters = params.n_clusters,
+        .max_iter = params.max_iter,
+        .tol = params.tol,
+    };
+}
+
+static struct kmeans_params params_of(const struct bary_data *data,
+                                      const struct bary_kmeans_options *options)
+{
+    return (struct kmeans_params){
+        .n_clusters = options->n_clusters,
+        .init = (enum init)options->init,
+        .init_centers = options->init_centers,
+        .n_init = options->n_init,
+        .max_iter = options->max_iter,
+        .tol = options->tol,
+        .fixed_rounds = options->fixed_rounds != 0,
+        .random_state = options->random_state,
+        .non_finite = (enum non_finite)data->non_finite,
+        .empty_clusters = (enum empty_clusters)options->empty_clusters,
+        .history = options->history != 0,
+    };
+}
+
+/* The public view of `kept`, which it owns from here on, as it does `model`. */
+static struct bary_kmeans_result result_of(struct kmeans_result *kept, struct model *model)
+{
+    return (struct bary_kmeans_result){
+        .rows = kept->rows,
+        .columns = kept->columns,
+        .n_clusters = kept->n_clusters,
+        .labels = kept->labels,
+        .cluster_centers = kept->centers,
+        .sizes = kept->sizes,
+        .inertia = kept->inertia,
+        .n_iter = kept->n_iter,
+        .stop = (enum bary_stop)kept->stop,
+        .empty = kept->empty,
+        .skipped = kept->skipped,
+        .history = kept->history,
+        .fingerprint = {(uint64_t)kept->fingerprint, (uint64_t)(kept->fingerprint >> 64)},
+        .model = (struct bary_model *)(void *)model,
+        .owner = kept,
+    };
+}
+
+static void kept_free(struct kmeans_result *kept)
+{
+    if (kept)
+        kmeans_result_free(kept);
+    memory_free(kept);
+}
+
+static enum status fit_on(const struct bary_device *device, const struct bary_data *data,
+                          const struct bary_kmeans_options *options,
+                          struct bary_kmeans_result *result, struct error *error)
+{
+    const struct kmeans_params params = params_of(data, options);
+    const struct turn turn = call_turn(&options->run);
+    struct matrix matrix = {.table = NULL};
+    struct fit_input input = {
+        .name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight};
+    struct kmeans_result *kept = memory_zeroed(1, sizeof *kept);
+    struct model *model = NULL;
+    enum status status;
+
+    if (!kept)
+        return FAIL(error, OUT_OF_MEMORY, TEXT("what", "a result"), INT("needed", sizeof *kept),
+                    INT("retry_ms", 1000));
+    TRY(call_matrix(data, &matrix, error));
+    TRY(kmeans_fit(device->backend, device->device, &input, &params, &turn, kept, error));
+    TRY(model_of_result(kept, &params, NULL, &model, error));
+    *result = result_of(kept, model);
+    kept = NULL;
+out:
+    kept_free(kept);
+    matrix_release(&matrix);
+    return status;
+}
+
+int bary_kmeans_fit(const struct bary_data *data, const struct bary_kmeans_options *options,
+                    struct bary_kmeans_result *result, struct bary_error *error)
+{
+    struct bary_kmeans_options defaults;
+    const struct bary_device *device;
+    struct bary_device own;
+    struct error inner;
+    enum status status;
+
+    bary_kmeans_options_init(&defaults);
+    if (!options)
+        options = &defaults;
+    status = call_device(&options->run, &own, &device, &inner);
+    if (status == STATUS_OK)
+        status = fit_on(device, data, options, result, &inner);
+    call_device_close(&own);
+    return call_end(status, &inner, error);
+}
+
+void bary_kmeans_result_free(struct bary_kmeans_result *result)
+{
+    kept_free(result->owner);
+    bary_model_free(&result->model);
+    *result = (struct bary_kmeans_result){.rows = 0};
+}
+
+int bary_predict(const struct bary_model *model, const struct bary_data *data,
+                 const struct bary_run *run, int32_t *labels, double *distances,
+                 struct bary_error *error)
+{
+    const struct turn turn = call_turn(run);
+    const struct bary_device *device;
+    struct bary_device own;
+    struct matrix matrix = {.table = NULL};
+    struct error inner;
+    enum status status;
+
+    TRY(call_device(run, &own, &device, &inner));
+    TRY(call_matrix(data, &matrix, &inner));
+    TRY(score_predict(device->backend, device->device, call_name(data), &matrix, call_model(model),
+                      (enum non_finite)data->non_finite, &turn, labels, distances, &inner));
+out:
+    matrix_release(&matrix);
+    call_device_close(&own);
+    return call_end(status, &inner, error);
+}
+
+int bary_inertia(const struct bary_model *model, const struct bary_data *data,
+                 const struct bary_run *run, double *inertia, double *per_cluster,
+                 struct bary_error *error)
+{
+    struct inertia_result found = {.per_cluster = per_cluster};
+    const struct turn turn = call_turn(run);
+    const struct bary_device *device;
+    struct bary_device own;
+    struct matrix matrix = {.table = NULL};
+    struct error inner;
+    enum status status;
+
+    TRY(call_device(run, &own, &device, &inner));
+    TRY(call_matrix(data, &matrix, &inner));
+    TRY(score_inertia(device->backend, device->device, call_name(data), &matrix,
+                      data->sample_weight, call_model(model), (enum non_finite)data->non_finite,
+                      &turn, &found, &inner));
+    *inertia = found.inertia;
+out:
+    matrix_release(&matrix);
+    call_device_close(&own);
+    return call_end(status, &inner, error);
+}
