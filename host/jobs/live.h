@@ -274,9 +274,6 @@ void keeper_store(struct keeper *keeper, struct job *job);
 void keeper_trash(struct keeper *keeper, struct job *job);
 
 /* device.c */
-/* Small fits on it and on ref must give the same bits. NO_DEVICE says what differed. */
-enum status device_self_test(const struct backend *backend, struct device *device,
-                             struct error *error);
 enum status devices_open(struct dispatcher *dispatcher, const struct dispatcher_options *options,
                          struct error *error);
 /* The devices a placement allows, as bits; the fallback in words or "". NO_DEVICE. */

@@ -184,7 +184,6 @@ static void open_device(struct worker *worker)
 
     if (status == STATUS_OK) {
         worker->backend->describe(worker->device, &worker->info);
-        status = device_self_test(worker->backend, worker->device, &error);
     } else {
         const struct field why[] = {TEXT("backend", worker->backend->name),
                                     TEXT("why", status_row(status)->name)};

@@ -15,7 +15,7 @@
 #include "host/store/index.h"
 #include "host/store/object.h"
 #include "host/store/ranges.h"
-#include "host/store/region.h"
+#include "host/store/pages.h"
 #include "host/store/state.h"
 
 enum { OUT_OF_MEMORY_RETRY_MS = 1000 };
@@ -59,7 +59,7 @@ struct dataset {
     char hash[DIGEST_TEXT_BYTES];
 
     /* Until SEALED; then the table owns region and reservation. */
-    struct region *region;
+    struct pages *region;
     int64_t reserved;
 
     /* dataset.lock */

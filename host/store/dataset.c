@@ -25,7 +25,7 @@ static void dataset_free(struct dataset *dataset)
 {
     assert(!dataset->streams);
     table_unpin(&dataset->table);
-    region_free(dataset->region);
+    pages_free(dataset->region);
     if (dataset->reserved)
         ledger_return(dataset->catalog->ledger, dataset->reserved);
     layout_deinit(&dataset->layout);
@@ -171,7 +171,7 @@ static enum status dataset_reserve(struct dataset *dataset, struct error *error)
     TRY(ledger_reserve_below(ledger, what, layout->region_bytes + digests,
                              ledger_budget(ledger) / 100 * UPLOADS_PERCENT, error));
     dataset->reserved = layout->region_bytes + digests;
-    dataset->region = region_new((size_t)layout->region_bytes);
+    dataset->region = pages_new((size_t)layout->region_bytes);
     dataset->block_state = memory_zeroed((size_t)layout->blocks, 1);
     dataset->digest = memory_new((size_t)layout->blocks, DIGEST_BYTES);
     if (!dataset->region || !dataset->block_state || !dataset->digest)

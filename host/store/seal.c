@@ -162,7 +162,7 @@ static enum status table_of_blocks(struct dataset *dataset, struct table **out, 
         return no_memory(error, "a table", (size_t)layout->buffers * sizeof *data);
     for (int b = 0; b < layout->buffers; b++)
         data[b] = dataset->region->data + layout->buffer[b].offset;
-    status = table_of_columns(dataset->columns, dataset->column, dataset->rows, data, region_free,
+    status = table_of_columns(dataset->columns, dataset->column, dataset->rows, data, pages_free,
                               dataset->region, out, error);
     memory_free(data);
     return status;
@@ -195,7 +195,7 @@ static enum status table_of_npy(struct dataset *dataset, struct table **out, str
 
     snprintf(what, sizeof what, "dataset '%s'", dataset->name);
     TRY(npy_extra(dataset, error));
-    TRY(npy_table(what, dataset->region->data, (size_t)dataset->bytes, region_free, dataset->region,
+    TRY(npy_table(what, dataset->region->data, (size_t)dataset->bytes, pages_free, dataset->region,
                   out, error));
 out:
     return status;
@@ -211,7 +211,7 @@ static enum status table_make(struct dataset *dataset, struct table **out, struc
 
     if (!hold)
         return no_memory(error, "a table", sizeof *hold);
-    region_seal(dataset->region);
+    pages_seal(dataset->region);
     status = dataset->encoding == ENCODING_NPY ? table_of_npy(dataset, &table, error)
                                                : table_of_blocks(dataset, &table, error);
     if (status != STATUS_OK) {

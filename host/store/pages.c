@@ -1,4 +1,4 @@
-#include "host/store/region.h"
+#include "host/store/pages.h"
 
 #include <sys/mman.h>
 
@@ -7,9 +7,9 @@
 
 enum { HUGE_BYTES = 2 << 20 };
 
-struct region *region_new(size_t bytes)
+struct pages *pages_new(size_t bytes)
 {
-    struct region *region = memory_zeroed(1, sizeof *region);
+    struct pages *region = memory_zeroed(1, sizeof *region);
 
     if (!region)
         return NULL;
@@ -26,14 +26,14 @@ struct region *region_new(size_t bytes)
     return region;
 }
 
-void region_seal(struct region *region)
+void pages_seal(struct pages *region)
 {
     mprotect(region->data, region->bytes, PROT_READ);
 }
 
-void region_free(void *opaque)
+void pages_free(void *opaque)
 {
-    struct region *region = opaque;
+    struct pages *region = opaque;
 
     if (!region)
         return;
