@@ -86,7 +86,7 @@ void slots_add(const struct cpu_work *work, const struct slots *slots, const str
     slots->touched[label]++;
     slots->count[label] += sign;
     if (!block->rows.weight) {
-        slots->weight[label] += (int128)sign << GRID_BITS;
+        slots->weight[label] += sign * ((int128)1 << GRID_BITS);
         add_values(work, values, slots->hi + at, slots->lo + at, flip);
         return;
     }
