@@ -210,7 +210,7 @@ void course_set(struct fit *fit)
     };
 }
 
-static enum status step(struct fit *fit, struct error *error)
+enum status fit_step(struct fit *fit, struct error *error)
 {
     static enum status (*const steps[])(struct fit *, struct error *) = {
         [FIT_SEEDING] = seed_step, [FIT_ROUNDS] = round_step, [FIT_FINISH] = finish_step};
@@ -231,7 +231,7 @@ enum status fit_run(struct fit *fit, const struct turn *turn, struct error *erro
 
     fit->course.turn = turn;
     while (!fit->prepared || fit->state.stage != FIT_DONE)
-        TRY(step(fit, error));
+        TRY(fit_step(fit, error));
     course_set(fit);
     if (!fit->best.labels_known) /* saved when all but its labels was done */
         TRY(fit_relabel(fit, error));

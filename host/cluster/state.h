@@ -93,6 +93,8 @@ struct fit {
     bool taken;
 };
 
+/* One step of whatever stage the fit is in. */
+enum status fit_step(struct fit *fit, struct error *error);
 /* The steps after the facts. */
 enum status seed_step(struct fit *fit, struct error *error);
 enum status round_step(struct fit *fit, struct error *error);
