@@ -347,6 +347,7 @@ static void weights_come_as_doubles_of_one_scalar_column(struct check *check)
     table_unpin(&table);
 }
 
+#ifdef BARY_FAULTS
 /* Everything above once, in which each allocation in turn fails: a status, and no leak (the
  * sanitizer looks). */
 static enum status use_all(void)
@@ -373,6 +374,7 @@ out:
     table_unpin(&table);
     return status;
 }
+#endif
 
 static void each_allocation_may_fail_and_nothing_leaks(struct check *check)
 {
