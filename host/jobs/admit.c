@@ -59,7 +59,6 @@ static enum status queue_full(struct dispatcher *dispatcher, const struct job *j
 {
     int64_t waiting = job->lane == LANE_FAST ? dispatcher->fast_live : dispatcher->queued;
 
-    metric_add(dispatcher->metrics, METRIC_rejected_total, "queue_full", 1);
     return FAIL(error, QUEUE_FULL, TEXT("queue", lane_names[job->lane]), INT("jobs", count),
                 INT("retry_ms", retry_ms(dispatcher, job->lane, waiting)));
 }

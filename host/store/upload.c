@@ -276,6 +276,18 @@ static enum status crc_failed(struct upload *upload, uint32_t found, uint32_t ex
                 TEXT("expected", text[1]));
 }
 
+/* No room for one more range: the chunks leave too many gaps, or there is no memory. */
+static enum status ranges_failed(struct upload *upload, struct error *error)
+{
+    pthread_mutex_lock(&upload->dataset->lock);
+    int count = upload->dataset->held.count;
+    pthread_mutex_unlock(&upload->dataset->lock);
+    if (count < RANGES_MAX)
+        return no_memory(error, "an upload", sizeof(struct range));
+    return FAIL(error, TOO_MANY, INT("count", count), TEXT("what", "gaps in this upload"),
+                INT("retry_ms", RETRY_MS));
+}
+
 static enum status chunk_settle(struct upload *upload, struct error *error)
 {
     struct dataset *dataset = upload->dataset;
@@ -290,10 +302,7 @@ static enum status chunk_settle(struct upload *upload, struct error *error)
         }
         chunk_runs(upload, false);
     }
-    if (!claim_end(upload, true))
-        return FAIL(error, TOO_MANY, INT("count", RANGES_MAX), TEXT("what", "gaps in this upload"),
-                    INT("retry_ms", RETRY_MS));
-    return STATUS_OK;
+    return claim_end(upload, true) ? STATUS_OK : ranges_failed(upload, error);
 }
 
 enum status upload_chunk_end(struct upload *upload, uint32_t crc, struct error *error)
