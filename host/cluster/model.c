@@ -269,7 +269,8 @@ static void model_fields(struct codec *codec, void *thing)
     codec_i64(codec, &names_count);
     if (names_count != 0 && names_count != model->columns)
         codec_refuse(codec, "the number of column names is not the number of columns");
-    array(codec, &model->centers, model->n_clusters * model->columns, sizeof(double), &fields->oom);
+    int64_t values = codec->mistake ? 0 : model->n_clusters * model->columns; /* both in range */
+    array(codec, &model->centers, values, sizeof(double), &fields->oom);
     array(codec, &model->sizes, model->n_clusters, sizeof(int64_t), &fields->oom);
     array(codec, &model->history, model->history_count, sizeof(double), &fields->oom);
     names(codec, fields, names_count);
