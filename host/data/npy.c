@@ -12,8 +12,7 @@
 enum {
     TRANSPOSE_TILE = 32, /* both sides of a tile stay in the first cache */
     PREAMBLE_BYTES = 10, /* magic, version 1.0, length */
-    HEADER_ALIGNMENT = 64,
-    GROWTH_DIGITS = 21 /* numpy leaves room so that rows can be appended in place */
+    HEADER_ALIGNMENT = 64
 };
 
 /* Fortran order to row-major order; `from` may be unaligned. */
@@ -137,8 +136,7 @@ static size_t header_print(const char *descr, int64_t rows, int64_t columns, cha
     else
         snprintf(shape + first, sizeof shape - (size_t)first, ",");
     length = snprintf(dict, 256 - PREAMBLE_BYTES,
-                      "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }%*s", descr, shape,
-                      GROWTH_DIGITS - first, "");
+                      "{'descr': '%s', 'fortran_order': False, 'shape': (%s), }", descr, shape);
     whole = PREAMBLE_BYTES + length + 1;
     whole += -whole & (HEADER_ALIGNMENT - 1);
     memset(dict + length, ' ', (size_t)(whole - PREAMBLE_BYTES - length - 1));

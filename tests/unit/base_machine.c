@@ -91,6 +91,7 @@ static void a_group_beyond_our_view_leaves_the_root_in_charge(struct check *chec
 
     tree_make(&tree);
     tree_put(&tree, "cg/memory.max", "4294967296\n");
+    tree_put(&tree, "memory.max", "1\n"); /* "/.." must not lead here */
     for (size_t i = 0; i < sizeof memberships / sizeof memberships[0]; i++) {
         tree_put(&tree, "membership", memberships[i]);
         check_note(check, "membership %s", memberships[i]);

@@ -169,6 +169,8 @@ static void headers_are_read_as_python_would_or_refused(struct check *check)
         {"['descr', '<f4']", 24, "'{' was expected"},
         {"{'descr': '<f4", 0, "no closing quote"},
         {"{'descr': '\\x3cf4'}", 0, "odd character"},
+        {"{'descr': '<f4\x01'}", 0, "odd character"},
+        {"{'d\xc3\xa9scr': '<f4'}", 0, "odd character"},
         {"", 0, "'{' was expected"},
     };
 
