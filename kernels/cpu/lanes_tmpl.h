@@ -7,11 +7,16 @@
  * instructions a pair costs.
  *
  * The including file defines: LANES, ROWS, LEVEL (a word), vec, vec_mask, and
- * vec_set1 vec_load vec_store vec_sub vec_fma vec_less vec_blend vec_sqrt. */
+ * vec_set1 vec_load vec_store vec_sub vec_fma vec_less vec_blend vec_sqrt. Alone it holds nothing. */
+#ifndef BARY_KERNELS_CPU_LANES_TMPL_H
+#define BARY_KERNELS_CPU_LANES_TMPL_H
+
 #include <math.h>
 #include <stddef.h>
 
 #include "kernels/cpu/lanes.h"
+
+#ifdef LEVEL
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
@@ -216,3 +221,6 @@ const struct lanes *JOIN(lanes_, LEVEL)(void)
 {
     return &level;
 }
+
+#endif
+#endif
