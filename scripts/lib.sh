@@ -96,6 +96,9 @@ python_base() {
     return 1
 }
 
+# What the client's install hangs on: its sources are used in place.
+client_hash() { hash_of clients/python/pyproject.toml clients/python/hatch_build.py proto; }
+
 # venv_with NAME HASH ARGUMENTS...: .venv, with what `pip install ARGUMENTS` brings, unless the stamp says it is there.
 venv_with() {
     local name=$1 hash=$2 python
@@ -107,7 +110,7 @@ venv_with() {
     fi
     stamp_holds "python-$name" "$hash" && return 0
     say "   installing Python packages into .venv: $name"
-    if ! .venv/bin/python -m pip install --disable-pip-version-check "$@" >"build/pip-$name.log" 2>&1; then
+    if ! .venv/bin/python -m pip install --disable-pip-version-check --no-compile "$@" >"build/pip-$name.log" 2>&1; then
         tail -n 20 "build/pip-$name.log" >&2
         say "pip failed; all it said is in build/pip-$name.log" >&2
         return 1
