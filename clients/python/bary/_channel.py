@@ -17,11 +17,9 @@ import grpc
 from bary import errors
 from bary._failure import from_rpc
 from bary._methods import Method, Repeat, Request, Response
+from bary._requests import CALL_SECONDS_MAX
 
-# The server gives no unary call longer than this.
-CALL_SECONDS_MAX = 60.0
-
-_OPTIONS = (
+OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_send_message_length", -1),  # the server's limit decides, in its own words
     ("grpc.enable_retries", 0),  # repeated here, where a reason is known
@@ -48,7 +46,7 @@ class Channel:
             # No lock, which a fork could leave locked: of two threads one keeps its channel, and
             # the other's never connected.
             found = self._by_pid.setdefault(
-                pid, grpc.insecure_channel(self.address, options=_OPTIONS)
+                pid, grpc.insecure_channel(self.address, options=OPTIONS)
             )
         return found
 
@@ -89,7 +87,7 @@ class Channel:
             except BaseException:
                 call.cancel()
                 raise
-            pause = _pause(method.repeat, failure)
+            pause = pause_before_repeat(method.repeat, failure)
             if pause is None or time.monotonic() + pause >= end:
                 raise failure
             time.sleep(pause)
@@ -156,7 +154,7 @@ class Channel:
         return failure
 
 
-def _pause(repeat: Repeat, failure: errors.BaryError) -> float | None:
+def pause_before_repeat(repeat: Repeat, failure: errors.BaryError) -> float | None:
     """Seconds before the same call may be sent again; None: it must not."""
     if repeat is Repeat.NEVER or not failure.retryable:
         return None

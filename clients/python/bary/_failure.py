@@ -62,4 +62,6 @@ def _from_code(code: str, text: str, address: str) -> errors.BaryError:
         return errors.DeadlineError(f"the call's deadline passed: {text}")
     if code == "CANCELLED":
         return errors.CancelledError(f"cancelled: {text}", {"why": text})
+    if code == "UNIMPLEMENTED":
+        return errors.MethodNotFoundError(f"the server at '{address}' does not know this: {text}")
     return errors.ServerError(f"{code}: {text}", {"code": code})

@@ -12,8 +12,29 @@ import numpy.typing as npt
 
 from bary import errors
 from bary._proto import clustering_service_pb2 as clustering
+from bary._proto import dataset_service_pb2 as dataset
 from bary._proto import types_pb2 as types
-from bary._wire import CHUNK_BYTES, INLINE_BYTES_MAX, Array, Block
+from bary._results import DatasetInfo
+from bary._wire import (
+    CHUNK_BYTES,
+    INLINE_BYTES_MAX,
+    Array,
+    Block,
+    as_block,
+    as_weights,
+    to_matrix,
+)
+
+# The server gives no unary call longer than this; a wait in it ends a little before.
+CALL_SECONDS_MAX = 60.0
+WAIT_SECONDS = CALL_SECONDS_MAX - 5.0
+
+WEIGHT_COLUMN = "sample_weight"
+
+# Of the 4 MiB of a message: what rows in it and first centers beside them may take together, and
+# what centers may take that leave room for a chunk of rows.
+MESSAGE_BYTES = INLINE_BYTES_MAX + 4096
+MODEL_BYTES = INLINE_BYTES_MAX - CHUNK_BYTES // 2
 
 NonFinite: TypeAlias = Literal["reject", "skip"]
 EmptyClusters: TypeAlias = Literal["relocate", "keep", "error"]
@@ -116,10 +137,139 @@ def dataset_source(
     return types.Source(dataset=ref)
 
 
+class SentRows:
+    """Rows as a request names them."""
+
+    def __init__(
+        self,
+        source: types.Source,
+        weights: types.Weights | None,
+        rows: int,
+        columns: int,
+        *,
+        inline: bool,
+    ) -> None:
+        self.source = source
+        self.weights = weights
+        self.rows = rows
+        self.columns = columns
+        self.inline = inline
+
+
+class RowsPlan:
+    """How rows travel: in the call itself (`inline`), or as a dataset made of `block`."""
+
+    def __init__(self, block: Block, features: int, column: str, inline: SentRows | None) -> None:
+        self.block = block
+        self.inline = inline
+        self._features = features
+        self._column = column
+
+    def sent(self, name: str) -> SentRows:
+        """The rows, once `block` is the dataset of this name."""
+        weights = types.Weights(column=self._column) if self._column else None
+        source = types.Source(dataset=types.DatasetRef(name=name))
+        return SentRows(source, weights, self.block.rows, self._features, inline=False)
+
+
+def plan_rows(
+    X: npt.ArrayLike,
+    sample_weight: npt.ArrayLike | str | None,
+    columns: Sequence[str],
+    options: FitOptions | None,
+) -> RowsPlan:
+    """Decide by size; weights go beside rows in the call, and as one more column of a dataset."""
+    block = as_block(X)
+    if columns:
+        raise errors.UnsupportedError("columns are for a Dataset; select them of the table")
+    if isinstance(sample_weight, str):
+        raise errors.UnsupportedError("sample_weight by name is for a Dataset; give its values")
+    weights = None if sample_weight is None else as_weights(sample_weight, block.rows)
+    extra = 0 if weights is None else weights.nbytes
+    if options is not None and not isinstance(options.init, str):
+        extra += options.init.nbytes
+    if block.bytes + extra <= INLINE_BYTES_MAX:
+        message = None
+        if weights is not None:
+            message = types.Weights(values=to_matrix(weights, WEIGHT_COLUMN))
+        inline = SentRows(block.inline(), message, block.rows, block.columns, inline=True)
+        return RowsPlan(block, block.columns, "", inline)
+    features, column = block.columns, ""
+    if weights is not None:
+        block, column = block.with_column(WEIGHT_COLUMN, weights)
+    return RowsPlan(block, features, column, None)
+
+
+def dataset_rows(
+    info: DatasetInfo, sample_weight: npt.ArrayLike | str | None, columns: Sequence[str]
+) -> SentRows:
+    """Rows that the server holds."""
+    weights = None
+    if isinstance(sample_weight, str):
+        weights = types.Weights(column=sample_weight)
+    elif sample_weight is not None:
+        values = as_weights(sample_weight, info.rows)
+        weights = types.Weights(values=to_matrix(values, WEIGHT_COLUMN))
+    width = sum(column.width for column in info.columns)
+    return SentRows(dataset_source(info.name, columns), weights, info.rows, width, inline=False)
+
+
+def create_request(block: Block, name: str, ttl: float | None) -> dataset.CreateDatasetRequest:
+    """A dataset for the rows of a block."""
+    request = dataset.CreateDatasetRequest(
+        id=name,
+        encoding=dataset.ENCODING_BLOCKS,
+        schema=block.schema(),
+        rows=block.rows,
+        request_id=request_id(),
+    )
+    if ttl is not None:
+        request.ttl.FromNanoseconds(int(ttl * 1e9))
+    return request
+
+
+def job_state(state: str) -> str:
+    """A state's name on the wire, from its name in lower case; "" is any."""
+    name = "JOB_STATE_" + (state or "unspecified").upper()
+    if name not in types.JobState.keys():  # noqa: SIM118 - no mapping
+        raise errors.UnknownValueError(f"state is {state!r}, unknown")
+    return name
+
+
 def fit_request(
+    rows: SentRows, options: FitOptions, wait: float
+) -> tuple[clustering.FitRequest, bool]:
+    """A fit without init centers, and whether it is ephemeral.
+
+    It is when it is waited for, its rows are in the call, its model is not kept and its answer
+    fits a message: the server forgets it, so nothing could be read later.
+    """
+    request = _fit_request(rows.source, options, rows.weights)
+    answer_bytes = 4 * rows.rows + 8 * options.n_clusters * rows.columns
+    ephemeral = wait > 0 and rows.inline and not options.model and answer_bytes <= INLINE_BYTES_MAX
+    if ephemeral:
+        request.options.wait.FromNanoseconds(int(min(wait, WAIT_SECONDS) * 1e9))
+    return request, ephemeral
+
+
+def put_init(request: clustering.FitRequest, centers: Array) -> bool:
+    """Put first centers into a fit; False when they are too many and need a dataset."""
+    if centers.nbytes + request.ByteSize() > MESSAGE_BYTES:
+        return False
+    request.init_centers.CopyFrom(to_matrix(centers, "init"))
+    return True
+
+
+def model_centers(centers: Array) -> types.ModelRef | None:
+    """Centers in a message; None when they are too many and need a dataset."""
+    if centers.nbytes > MODEL_BYTES:
+        return None
+    return types.ModelRef(centers=to_matrix(centers, "centers"))
+
+
+def _fit_request(
     source: types.Source, options: FitOptions, weights: types.Weights | None
 ) -> clustering.FitRequest:
-    """A fit without init centers and run options that are the caller's."""
     request = clustering.FitRequest(
         source=source,
         n_clusters=options.n_clusters,
@@ -152,11 +302,6 @@ def fit_request(
     return request
 
 
-def answer_bytes(rows: int, columns: int, n_clusters: int) -> int:
-    """Bytes of labels and centers in a fit's answer."""
-    return 4 * rows + 8 * n_clusters * columns
-
-
 def as_centers(centers: npt.ArrayLike) -> Array:
     """Centers as a 2-d array of float32 or float64."""
     array = np.asarray(centers)
@@ -172,17 +317,17 @@ def as_centers(centers: npt.ArrayLike) -> Array:
 
 def predict_request(
     model: types.ModelRef,
-    source: types.Source | None,
     *,
     labels: bool,
     distances: bool,
     non_finite: NonFinite,
     placement: Placement,
 ) -> clustering.PredictRequest:
-    """A prediction, or the first message of a stream of them."""
+    """A prediction without its rows, or the first message of a stream of them."""
+    if not labels and not distances:
+        raise errors.MissingError("labels and distances are both False: nothing is asked for")
     request = clustering.PredictRequest(
         model=model,
-        source=source,
         no_labels=not labels,
         distances=distances,
         placement=placement.message(),
@@ -205,16 +350,24 @@ def evaluate_request(
     )
     request.non_finite = _chosen(_NON_FINITE, non_finite, "non_finite")  # type: ignore[assignment]
     request.options.request_id = request_id()
+    request.options.wait.FromNanoseconds(int(WAIT_SECONDS * 1e9))
     return request
 
 
+def predict_fits(head: clustering.PredictRequest, block: Block, n_clusters: int) -> bool:
+    """Whether rows and answer each fit one message."""
+    answer_bytes = block.rows * (4 + (8 * n_clusters if head.distances else 0))
+    request_bytes = block.bytes + head.ByteSize()
+    return max(request_bytes, answer_bytes) <= INLINE_BYTES_MAX
+
+
 def predict_chunks(
-    head: clustering.PredictRequest, block: Block, n_clusters: int, *, distances: bool
+    head: clustering.PredictRequest, block: Block, n_clusters: int
 ) -> Iterator[clustering.PredictRequest]:
     """The messages of a stream: the model, then rows in chunks whose answers fit a message."""
     yield head
     bytes_max = CHUNK_BYTES
-    if distances:
+    if head.distances:
         rows_max = max(1, INLINE_BYTES_MAX // (8 * max(1, n_clusters) + 4))
         bytes_max = min(bytes_max, rows_max * block.bytes_per_row)
     for first, count in block.chunks(bytes_max):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bary import _methods as methods
 from bary import errors
-from bary._channel import CALL_SECONDS_MAX, Channel
+from bary._channel import Channel
 from bary._failure import from_job
 from bary._proto import clustering_service_pb2 as clustering
 from bary._proto import dataset_service_pb2 as dataset
@@ -23,19 +23,28 @@ from bary._proto import model_service_pb2 as model
 from bary._proto import server_service_pb2 as server
 from bary._proto import types_pb2 as types
 from bary._requests import (
+    CALL_SECONDS_MAX,
+    WAIT_SECONDS,
+    WEIGHT_COLUMN,
     EmptyClusters,
     FitOptions,
     InitName,
     NonFinite,
     Placement,
-    answer_bytes,
+    SentRows,
     as_centers,
+    create_request,
+    dataset_rows,
     dataset_source,
     evaluate_request,
     fit_request,
+    job_state,
+    model_centers,
+    plan_rows,
     predict_chunks,
+    predict_fits,
     predict_request,
-    request_id,
+    put_init,
 )
 from bary._results import (
     DatasetInfo,
@@ -52,15 +61,11 @@ from bary._results import (
 )
 from bary._session import CONNECT_SECONDS, SESSION
 from bary._upload import upload
-from bary._wire import INLINE_BYTES_MAX, Array, Block, as_block, as_weights, to_matrix
+from bary._wire import Array, Block, as_block, as_weights
 
 log = logging.getLogger("bary")
 
-# A fit or an evaluation waited for answers this long before the call's deadline at the latest.
-_WAIT_SECONDS = CALL_SECONDS_MAX - 5.0
 _INTERRUPT_SECONDS = 2.0
-_WEIGHT_COLUMN = "sample_weight"
-_NO_LABELS_NO_DISTANCES = "labels and distances are both False: nothing is asked for"
 
 
 def connect(address: str | None = None, timeout: float = CONNECT_SECONDS) -> Client:
@@ -201,7 +206,7 @@ class Datasets:
         """
         block = as_block(X)
         if sample_weight is not None:
-            block, _ = block.with_column(_WEIGHT_COLUMN, as_weights(sample_weight, block.rows))
+            block, _ = block.with_column(WEIGHT_COLUMN, as_weights(sample_weight, block.rows))
         return self._upload(block, name, ttl)
 
     def _upload(self, block: Block, name: str = "", ttl: float | None = None) -> Dataset:
@@ -217,16 +222,7 @@ class Datasets:
         return Dataset(self, DatasetInfo.of(sealed))
 
     def _create(self, block: Block, name: str, ttl: float | None) -> dataset.Dataset:
-        request = dataset.CreateDatasetRequest(
-            id=name,
-            encoding=dataset.ENCODING_BLOCKS,
-            schema=block.schema(),
-            rows=block.rows,
-            request_id=request_id(),
-        )
-        if ttl is not None:
-            request.ttl.FromNanoseconds(int(ttl * 1e9))
-        return self._client._unary(methods.DATASET_CREATE, request)
+        return self._client._unary(methods.DATASET_CREATE, create_request(block, name, ttl))
 
     def _commit(self, upload_id: str) -> dataset.Dataset:
         """Seal; past a call's deadline sealing goes on, so it is asked again."""
@@ -343,7 +339,7 @@ class Job:
         end = None if timeout is None else time.monotonic() + timeout
         with self._cancelled_on_interrupt():
             while not self._status.done:
-                left = _WAIT_SECONDS if end is None else min(_WAIT_SECONDS, end - time.monotonic())
+                left = WAIT_SECONDS if end is None else min(WAIT_SECONDS, end - time.monotonic())
                 if left <= 0:
                     raise errors.DeadlineError(f"job '{self.name}' is not over after {timeout:g} s")
                 request = job.WaitJobRequest(name=self.name)
@@ -421,16 +417,10 @@ class Jobs:
 
     def list(self, *, tag: str = "", state: str = "") -> list[JobStatus]:
         """Return all jobs; only those with a tag, or in a state such as "running", if given."""
-        wanted = 0
-        if state:
-            try:
-                wanted = types.JobState.Value("JOB_STATE_" + state.upper())
-            except ValueError:
-                raise errors.UnknownValueError(f"state is {state!r}, unknown") from None
+        wanted = job_state(state)
 
         def fetch(token: str) -> tuple[list[JobStatus], str]:
-            request = job.ListJobsRequest(page_token=token, tag=tag)
-            request.state = wanted  # type: ignore[assignment]
+            request = job.ListJobsRequest(page_token=token, tag=tag, state=wanted)
             answer = self._client._unary(methods.JOB_LIST, request)
             return [JobStatus.of(j) for j in answer.jobs], answer.next_page_token
 
@@ -633,43 +623,18 @@ class Client:
         A dataset that this makes is deleted at the end; jobs that were started keep its memory.
         """
         if isinstance(X, Dataset):
-            yield _dataset_rows(X, sample_weight, columns)
+            yield dataset_rows(X.info, sample_weight, columns)
             return
-        block = as_block(X)
-        if columns:
-            raise errors.UnsupportedError("columns are for a Dataset; select them of the table")
-        if isinstance(sample_weight, str):
-            raise errors.UnsupportedError("sample_weight by name is for a Dataset; give its values")
-        weights = None if sample_weight is None else as_weights(sample_weight, block.rows)
-        extra = 0 if weights is None else weights.nbytes
-        if options is not None and not isinstance(options.init, str):
-            extra += options.init.nbytes
-        if block.bytes + extra <= INLINE_BYTES_MAX:
-            message = (
-                None if weights is None else types.Weights(values=to_matrix(weights, "weight"))
-            )
-            yield SentRows(block.inline(), message, block.rows, block.columns, inline=True)
+        plan = plan_rows(X, sample_weight, columns, options)
+        if plan.inline is not None:
+            yield plan.inline
             return
-        column = ""
-        features = block.columns
-        if weights is not None:
-            block, column = block.with_column(_WEIGHT_COLUMN, weights)
-        with self.datasets._upload(block) as sent:
-            yield SentRows(
-                dataset_source(sent.name),
-                types.Weights(column=column) if column else None,
-                block.rows,
-                features,
-                inline=False,
-            )
+        with self.datasets._upload(plan.block) as sent:
+            yield plan.sent(sent.name)
 
     def start_fit(self, rows: SentRows, options: FitOptions, wait: float = 0.0) -> Job:
         """Start a fit over rows that `rows` sent."""
-        request = fit_request(rows.source, options, rows.weights)
-        small = answer_bytes(rows.rows, rows.columns, options.n_clusters) <= INLINE_BYTES_MAX
-        ephemeral = wait > 0 and rows.inline and small and not options.model
-        if ephemeral:
-            request.options.wait.FromNanoseconds(int(min(wait, _WAIT_SECONDS) * 1e9))
+        request, ephemeral = fit_request(rows, options, wait)
         with contextlib.ExitStack() as stack:
             if not isinstance(options.init, str):
                 self._put_init(stack, request, options.init)
@@ -695,9 +660,7 @@ class Client:
     def _put_init(
         self, stack: contextlib.ExitStack, request: clustering.FitRequest, centers: Array
     ) -> None:
-        message = to_matrix(centers, "init")
-        if message.ByteSize() + request.ByteSize() <= INLINE_BYTES_MAX + 4096:
-            request.init_centers.CopyFrom(message)
+        if put_init(request, centers):
             return
         sent = stack.enter_context(self.datasets._upload(as_block(centers)))
         request.init_dataset.name = sent.name
@@ -745,12 +708,9 @@ class Client:
         >>> bary.connect().predict([[0.0], [9.0]], [[1.0], [8.0]]).labels.tolist()
         [0, 1]
         """
-        if not labels and not distances:
-            raise errors.MissingError(_NO_LABELS_NO_DISTANCES)
         with self._model(model) as (ref, n_clusters):
             head = predict_request(
                 ref,
-                None,
                 labels=labels,
                 distances=distances,
                 non_finite=non_finite,
@@ -766,14 +726,11 @@ class Client:
             head.source.CopyFrom(dataset_source(X.name))
             return list(self._channel.both(methods.PREDICT_STREAM, [head]))
         block = as_block(X)
-        answer = block.rows * (4 + (8 * n_clusters if head.distances else 0))
-        if block.bytes + head.ByteSize() <= INLINE_BYTES_MAX and answer <= INLINE_BYTES_MAX:
+        if predict_fits(head, block, n_clusters):
             head.source.CopyFrom(block.inline())
             return [self._unary(methods.PREDICT, head)]
-        chunks = predict_chunks(head, block, n_clusters, distances=head.distances)
-        answers = list(self._channel.both(methods.PREDICT_STREAM, chunks))
-        answers.sort(key=lambda part: part.first_row)
-        return answers
+        chunks = predict_chunks(head, block, n_clusters)
+        return list(self._channel.both(methods.PREDICT_STREAM, chunks))
 
     @contextlib.contextmanager
     def _model(self, model: str | npt.ArrayLike) -> Iterator[tuple[types.ModelRef, int]]:
@@ -783,8 +740,9 @@ class Client:
             yield types.ModelRef(name=info.name), info.n_clusters
             return
         centers = as_centers(model)
-        if centers.nbytes <= INLINE_BYTES_MAX - (512 << 10):
-            yield types.ModelRef(centers=to_matrix(centers, "centers")), len(centers)
+        ref = model_centers(centers)
+        if ref is not None:
+            yield ref, len(centers)
             return
         with self.datasets._upload(as_block(centers)) as sent:
             yield types.ModelRef(dataset=types.DatasetRef(name=sent.name)), len(centers)
@@ -830,7 +788,6 @@ class Client:
             request = evaluate_request(
                 ref, rows.source, rows.weights, non_finite=non_finite, placement=placement
             )
-            request.options.wait.FromNanoseconds(int(_WAIT_SECONDS * 1e9))
             answer = self._unary(methods.EVALUATE, request, timeout=CALL_SECONDS_MAX)
             if answer.HasField("result"):
                 return EvaluateResult.of(answer.result)
@@ -839,39 +796,6 @@ class Client:
             if started._last.HasField("error"):
                 raise from_job(started._last.error)
             return EvaluateResult.of(started._last.evaluate)
-
-
-class SentRows:
-    """Rows as a fit's request names them."""
-
-    def __init__(
-        self,
-        source: types.Source,
-        weights: types.Weights | None,
-        rows: int,
-        columns: int,
-        *,
-        inline: bool,
-    ) -> None:
-        self.source = source
-        self.weights = weights
-        self.rows = rows
-        self.columns = columns
-        self.inline = inline
-
-
-def _dataset_rows(
-    X: Dataset, sample_weight: npt.ArrayLike | str | None, columns: Sequence[str]
-) -> SentRows:
-    weights = None
-    if isinstance(sample_weight, str):
-        weights = types.Weights(column=sample_weight)
-    elif sample_weight is not None:
-        weights = types.Weights(
-            values=to_matrix(as_weights(sample_weight, X.info.rows), "sample_weight")
-        )
-    width = sum(column.width for column in X.info.columns)
-    return SentRows(dataset_source(X.name, columns), weights, X.info.rows, width, inline=False)
 
 
 __all__ = [

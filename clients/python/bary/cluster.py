@@ -21,11 +21,11 @@ from sklearn.utils import Tags, check_array, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from bary._requests import FitOptions
+from bary._requests import FitOptions, SentRows
 from bary._results import FitResult, Report
 from bary._session import SESSION
 from bary._wire import Array
-from bary.client import Client, SentRows
+from bary.client import Client
 
 Floats: TypeAlias = npt.NDArray[np.float64] | npt.NDArray[np.float32]
 Labels: TypeAlias = npt.NDArray[np.int32]
