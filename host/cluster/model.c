@@ -295,6 +295,10 @@ static void contents_check(struct codec *codec, const struct model *model)
         codec_refuse(codec, "tol is out of range");
     if (!(model->inertia >= 0))
         codec_refuse(codec, "inertia is out of range");
+    for (int64_t i = 0; i < model->n_clusters * model->columns; i++)
+        if (model->centers[i] == 0 && signbit(model->centers[i]))
+            codec_refuse(codec,
+                         "a center is -0, which no fit leaves"); /* +0 would be other bytes */
     if (centers_check("centers", model->centers, model->n_clusters, model->columns, NULL) !=
         STATUS_OK)
         codec_refuse(codec, "a center is not finite or beyond 2^500");

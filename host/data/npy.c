@@ -156,6 +156,9 @@ enum status npy_write(const char *path, enum dtype dtype, int64_t rows, int64_t 
     size_t bytes;
     enum status status;
 
+    if (!dtype_name(dtype))
+        return FAIL(error, UNKNOWN_VALUE, TEXT("what", "dtype"), INT("value", dtype),
+                    TEXT("known", "1 (float32) to 13 (bool)"));
     if (!descr)
         return FAIL(error, UNSUPPORTED, TEXT("what", "writing bfloat16 as npy"),
                     TEXT("why", "the format has no such dtype"));

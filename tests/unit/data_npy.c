@@ -339,6 +339,8 @@ static void what_cannot_be_written_is_refused(struct check *check)
 
     check_equal_i64(check, npy_write("/tmp/x.npy", DTYPE_BF16, 1, 1, "ab", &error),
                     STATUS_UNSUPPORTED);
+    check_equal_i64(check, npy_write("/tmp/x.npy", DTYPE_NONE, 1, 1, "ab", &error),
+                    STATUS_UNKNOWN_VALUE);
     check_equal_i64(check, npy_write("/tmp/x.npy", DTYPE_F64, -1, 1, "ab", &error),
                     STATUS_OUT_OF_RANGE);
     check_equal_i64(check, npy_write("/tmp/x.npy", DTYPE_F64, INT64_MAX, INT64_MAX, "ab", &error),
