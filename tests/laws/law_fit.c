@@ -355,6 +355,26 @@ static void the_lowest_inertia_wins_then_the_lowest_run(struct check *check)
     machines_close(&machines);
 }
 
+/* Blobs so far apart that every run ends with the same clusters, in an order of its own. */
+static void of_equal_runs_the_first_one_wins(struct check *check)
+{
+    struct machines machines = machines_open(check, threads);
+    struct data data = data_blobs(NUMBER_F32, 200, 8, 3, 0.01, 2);
+
+    for (int m = 0; m < machines.count; m++)
+        for (int seed = 0; seed < 4; seed++) {
+            struct kmeans_params params = {
+                .n_clusters = 3, .max_iter = 100, .n_init = 6, .random_state = (uint64_t)seed};
+            struct kmeans_result result;
+            check_note(check, "%s, seed %d", machines.machine[m].name, seed);
+            law_fit(check, &machines.machine[m], &data, 0, &params, &result);
+            check_equal_i64(check, result.run, 0);
+            kmeans_result_free(&result);
+        }
+    data_free(&data);
+    machines_close(&machines);
+}
+
 static void the_inertia_score_is_that_of_the_fit(struct check *check)
 {
     struct machines machines = machines_open(check, threads);
@@ -395,5 +415,5 @@ CHECKS(CLAIM(every_fit_says_why_it_stopped), CLAIM(labels_of_a_fit_are_those_of_
        CLAIM(predict_of_centers_counts_up), CLAIM(inertia_is_that_of_the_labels_and_centers),
        CLAIM(sizes_and_fingerprint_are_those_of_the_labels), CLAIM(history_never_rises),
        CLAIM(objective_never_rises), CLAIM(a_fixed_point_is_left_in_one_round_unchanged),
-       CLAIM(the_lowest_inertia_wins_then_the_lowest_run),
+       CLAIM(the_lowest_inertia_wins_then_the_lowest_run), CLAIM(of_equal_runs_the_first_one_wins),
        CLAIM(the_inertia_score_is_that_of_the_fit))

@@ -216,6 +216,26 @@ static void forged_bytes_are_refused_or_make_a_sound_model(struct check *check)
     model_unpin(&model);
 }
 
+/* Half a terabyte of centers is refused for its length, before anybody asks for the memory. */
+static void a_forged_shape_takes_no_memory(struct check *check)
+{
+    const int64_t clusters = 1 << 20, columns = 65536;
+    struct model *model = NULL, *out = NULL;
+    struct error error;
+    void *bytes = NULL;
+    size_t count = 0;
+
+    model_of_centers((const double[]){1, 2}, 1, 2, NUMBER_F64, &model, NULL);
+    model_encode(model, &bytes, &count, NULL);
+    memcpy((char *)bytes + 28 + 24, &clusters, sizeof clusters);
+    memcpy((char *)bytes + 28 + 32, &columns, sizeof columns);
+    crcs_mend(bytes, count);
+    check_equal_i64(check, model_decode("m", bytes, count, &out, &error), STATUS_DAMAGED);
+    check_equal_text(check, error_value(&error, "why"), "a length is beyond its end");
+    memory_free(bytes);
+    model_unpin(&model);
+}
+
 static void a_newer_format_is_unsupported(struct check *check)
 {
     struct model *model = golden_model(check), *out = NULL;
@@ -265,5 +285,6 @@ static void the_last_pin_frees_a_model(struct check *check)
 CHECKS(CLAIM(a_model_survives_its_bytes),
        CLAIM(the_golden_file_of_format_1_is_read_and_written_alike),
        CLAIM(a_model_of_many_blocks_survives), CLAIM(damage_is_named_with_its_byte),
-       CLAIM(forged_bytes_are_refused_or_make_a_sound_model), CLAIM(a_newer_format_is_unsupported),
-       CLAIM(centers_out_of_range_make_no_model), CLAIM(the_last_pin_frees_a_model))
+       CLAIM(forged_bytes_are_refused_or_make_a_sound_model), CLAIM(a_forged_shape_takes_no_memory),
+       CLAIM(a_newer_format_is_unsupported), CLAIM(centers_out_of_range_make_no_model),
+       CLAIM(the_last_pin_frees_a_model))
