@@ -111,20 +111,24 @@ static void handle_drain_end(void *context, struct timer *timer)
     }
 }
 
-/* Posted by dispatcher_drain and dispatcher_stop, which wait for what it does. */
+/* Lies on the stack of dispatcher_drain, which waits until it was taken. */
 struct order {
     struct message message;
     int64_t deadline_ns;
+    bool taken; /* view_lock */
 };
 
 static void handle_drain(struct dispatcher *dispatcher, struct message *message)
 {
-    const struct order *order = (struct order *)message;
+    struct order *order = (struct order *)message;
+    int64_t deadline_ns = order->deadline_ns;
 
-    if (dispatcher->drain.set && dispatcher->drain.at_ns < order->deadline_ns)
-        return;
+    if (!dispatcher->drain.set || deadline_ns < dispatcher->drain.at_ns)
+        timer_set(&dispatcher->timers, &dispatcher->drain, deadline_ns);
     dispatcher->draining = true;
-    timer_set(&dispatcher->timers, &dispatcher->drain, order->deadline_ns);
+    pthread_mutex_lock(&dispatcher->view_lock);
+    order->taken = true; /* view_update, in the same turn, wakes who waits */
+    pthread_mutex_unlock(&dispatcher->view_lock);
 }
 
 static void handle_stop(struct dispatcher *dispatcher, struct message *message)
@@ -139,7 +143,7 @@ void dispatcher_drain(struct dispatcher *dispatcher, int64_t deadline_ns)
 
     message_push(&dispatcher->messages, &order.message);
     pthread_mutex_lock(&dispatcher->view_lock);
-    while (!dispatcher->is_drained)
+    while (!dispatcher->is_drained || !order.taken)
         pthread_cond_wait(&dispatcher->drained, &dispatcher->view_lock);
     pthread_mutex_unlock(&dispatcher->view_lock);
 }
