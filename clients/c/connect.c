@@ -65,6 +65,9 @@ static grpc_channel *make_channel(const char *address)
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
          .value.integer = KEEPALIVE_ANSWER_MS},
+        {.type = GRPC_ARG_INTEGER, /* a watch may be silent for hours: keep asking */
+         .key = (char *)GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA,
+         .value.integer = 0},
     };
     grpc_channel_args list = {sizeof args / sizeof args[0], args};
     grpc_channel_credentials *plain = grpc_insecure_credentials_create();

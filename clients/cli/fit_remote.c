@@ -76,6 +76,15 @@ static int place_upload(struct fit_order *order, struct baryc *connection, struc
     return place_init(order, connection, INLINE_BYTES_MAX, placed, error);
 }
 
+/* A fit of inline rows is gone when it is answered, so its answer must hold all there is to fetch. */
+static bool answer_is_small(const struct fit_order *order)
+{
+    double labels = 4 * (double)order->x.header.rows;
+    double centers = 8 * (double)order->request.n_clusters * (double)order->x.header.columns;
+
+    return labels + centers <= INLINE_BYTES_MAX;
+}
+
 /* Where rows, weights and centers go. */
 static int place(struct fit_order *order, struct baryc *connection, struct placed *placed,
                  struct baryc_error *error)
@@ -93,7 +102,8 @@ static int place(struct fit_order *order, struct baryc *connection, struct place
                           small < INLINE_BYTES_MAX ? INLINE_BYTES_MAX - small : 0, placed, error);
     }
     small += array_bytes(&order->x) + array_bytes(&order->init);
-    if (small > INLINE_BYTES_MAX || flag_given(order->arguments, FLAG_KEEP_DATASET))
+    if (small > INLINE_BYTES_MAX || !answer_is_small(order) ||
+        flag_given(order->arguments, FLAG_KEEP_DATASET))
         return place_upload(order, connection, placed, error);
     int code = array_load(&order->x, error);
     if (code != 0)
