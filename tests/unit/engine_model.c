@@ -13,10 +13,7 @@ static struct model *golden_model(struct check *check)
 {
     static double centers[] = {0.1, -2.5, 1e150, 4, 5.5, 0x1p-1074}, history[] = {9.75, 3.5, 3.25};
     static int64_t sizes[] = {4, 0};
-    static const char *const names[] = {"length",
-                                        "gr\xc3\xb6\xc3\x9f"
-                                        "e",
-                                        ""};
+    static const char *const names[] = {"length", "gr\303\266\303\237e", ""};
     struct kmeans_result result = {.number = NUMBER_F32,
                                    .rows = 5,
                                    .columns = 3,
