@@ -236,6 +236,26 @@ static enum status keep_take(const struct principal *principal, const char *give
     return STATUS_OK;
 }
 
+/* Given centers must be as many as clusters, and as wide as the data. */
+static enum status centers_check(const struct job_request *request, struct error *error)
+{
+    int64_t width = source_width(request);
+    bool wide = request->init_columns != width;
+    char found[64], expected[64];
+
+    if (!request->params.init_centers ||
+        (!wide && request->init_rows == request->params.n_clusters))
+        return STATUS_OK;
+    snprintf(found, sizeof found, "%lld %s",
+             (long long)(wide ? request->init_columns : request->init_rows),
+             wide ? "columns" : "rows");
+    snprintf(expected, sizeof expected, "%lld, as %s",
+             (long long)(wide ? width : request->params.n_clusters),
+             wide ? "the data has" : "n_clusters says");
+    return FAIL(error, SHAPE_MISMATCH, TEXT("what", "init_centers"), TEXT("found", found),
+                TEXT("expected", expected));
+}
+
 /* Waited for, inline, not kept, and its answer fits: nobody needs its name. */
 static bool ephemeral(const struct job_request *request, bool inline_, int64_t wait_ns)
 {
@@ -261,6 +281,7 @@ enum status fit_take(struct service *service, const struct principal *principal,
     TRY(keep_take(principal, fit->model, request, error));
     TRY(weights_take(fit->sample_weight, request, error));
     TRY(source_take(service, principal, fit->source, request, &inline_, error));
+    TRY(centers_check(request, error));
     request->non_finite = request->params.non_finite;
     request->no_labels = fit->no_labels != 0;
     request->ephemeral = ephemeral(request, inline_, *wait_ns);

@@ -46,7 +46,7 @@ static enum status block_check(const char *what, int64_t rows, int64_t width, si
     if (rows < 1 || rows > ROWS_MAX) {
         snprintf(name, sizeof name, "%s.rows", what);
         return FAIL(error, OUT_OF_RANGE, TEXT("what", name), INT("value", rows),
-                    TEXT("limit", "1 to 2^40"));
+                    TEXT("limit", "1 to 1099511627776"));
     }
     if (width < 1 || width > COLUMNS_MAX) {
         snprintf(name, sizeof name, "%s.columns", what);

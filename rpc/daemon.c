@@ -171,9 +171,10 @@ void daemon_drain(struct daemon *daemon)
     if (server_has_tcp(daemon->server))
         pause_until(daemon, begun_ns + config->notice_ms * 1000000);
     server_quiet(daemon->server);
-    server_drain_begin(daemon->server);
+    /* Calls are still answered, so that who comes with a new job hears DRAINING, not a closed door. */
     if (daemon->service.dispatcher)
         jobs_drain(daemon, end_ns - ANSWER_NS);
+    server_drain_begin(daemon->server);
     server_drain_end(daemon->server, atomic_load(&daemon->hurry) ? clock_ns() + SOON_NS : end_ns);
 }
 

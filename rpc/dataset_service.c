@@ -64,6 +64,9 @@ static enum status create_take(const Bary__V1__CreateDatasetRequest *request,
                    error));
     TRY(duration_ns("ttl", request->ttl, &ttl_ns, error));
     TRY(schema_take(request->schema, column, create, error));
+    if (request->encoding == BARY__V1__ENCODING__ENCODING_NPY && request->total_bytes < 1)
+        TRY(FAIL(error, OUT_OF_RANGE, TEXT("what", "total_bytes"),
+                 INT("value", request->total_bytes), TEXT("limit", "at least 1, for NPY")));
     create->name = request->id;
     create->encoding = (enum encoding)request->encoding;
     create->rows = request->rows;
