@@ -110,85 +110,80 @@ static unsigned char *file_around(const char *dictionary, size_t value_bytes, si
     return file;
 }
 
+static const struct {
+    const char *dictionary;
+    size_t value_bytes;
+    const char *words; /* NULL: accepted */
+} headers[] = {
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", 24, NULL},
+    {"{'descr':'<f4','fortran_order':True,'shape':(2,3,),}\n", 24, NULL},
+    {" {\"shape\": (6,), \"descr\": \"<f4\" ,'fortran_order' : False , } \n", 24, NULL},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L)}", 24, NULL},
+    {"{'descr': '=f4', 'fortran_order': False, 'shape': (6)}", 24, NULL},
+    {"{'descr': '|f4', 'fortran_order': False, 'shape': (6,)}", 24, "does not say its byte order"},
+    {"{'descr': 'f4', 'fortran_order': False, 'shape': (6,)}", 24,
+     "does not begin with a byte order"},
+    {"{'descr': '', 'fortran_order': False, 'shape': (6,)}", 24,
+     "does not begin with a byte order"},
+    {"{'descr': '<', 'fortran_order': False, 'shape': (6,)}", 24, "is unknown"},
+    {"{'descr': '<f16', 'fortran_order': False, 'shape': (6,)}", 96, "of floats f2, f4 and f8 are"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (-6,)}", 24,
+     "at byte 61: a dimension is negative"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", 24,
+     "beyond 2^63"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 2)}", 24,
+     "at most 2^40"},
+    {"{'descr': '<f8', 'fortran_order': False, 'shape': (1099511627776, 65536)}", 24,
+     "1099511627776 x 65536 float64 values need 576460752303423488 bytes; 24 were found"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 65537)}", 24, "1 to 65536"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (7,)}", 24,
+     "7 x 1 float32 values need 28 bytes; 24 were found"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (5,)}", 24,
+     "4 bytes follow the last value"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': 6}", 24,
+     "'(' was expected before the shape"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (6,,)}", 24, "a dimension was expected"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (2 3)}", 24,
+     "')' was expected behind the shape"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (,)}", 24, "a dimension was expected"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': "
+     "(1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1)}",
+     4, "more than 32"},
+    {"{'descr': '<f4', 'fortran_order': 0, 'shape': (6,)}", 24, "True or False"},
+    {"{'descr': '<f4', 'fortran_order': False}", 24, "lacks the key 'shape'"},
+    {"{}", 24, "lacks the key 'descr'"},
+    {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (6,)}", 24, "comes twice"},
+    {"{'descr': '<f4', 'color': 1, 'fortran_order': False, 'shape': (6,)}", 24,
+     "key 'color' is unknown"},
+    {"{'descr': '<f4' 'fortran_order': False, 'shape': (6,)}", 24, "'}' was expected"},
+    {"{'descr' '<f4', 'fortran_order': False, 'shape': (6,)}", 24, "':' was expected behind a key"},
+    {"{'descr': '<f4', 'fortran_order': False, 'shape': (6,)} {}", 24,
+     "goes on behind its dictionary"},
+    {"['descr', '<f4']", 24, "'{' was expected"},
+    {"{'descr': '<f4", 0, "no closing quote"},
+    {"{'descr': '\\x3cf4'}", 0, "odd character"},
+    {"{'descr': '<f4\x01'}", 0, "odd character"},
+    {"{'d\xc3\xa9scr': '<f4'}", 0, "odd character"},
+    {"", 0, "'{' was expected"},
+};
+
 static void headers_are_read_as_python_would_or_refused(struct check *check)
 {
-    static const struct {
-        const char *dictionary;
-        size_t value_bytes;
-        const char *words; /* NULL: accepted */
-    } cases[] = {
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3)}", 24, NULL},
-        {"{'descr':'<f4','fortran_order':True,'shape':(2,3,),}\n", 24, NULL},
-        {" {\"shape\": (6,), \"descr\": \"<f4\" ,'fortran_order' : False , } \n", 24, NULL},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L)}", 24, NULL},
-        {"{'descr': '=f4', 'fortran_order': False, 'shape': (6)}", 24, NULL},
-        {"{'descr': '|f4', 'fortran_order': False, 'shape': (6,)}", 24,
-         "does not say its byte order"},
-        {"{'descr': 'f4', 'fortran_order': False, 'shape': (6,)}", 24,
-         "does not begin with a byte order"},
-        {"{'descr': '', 'fortran_order': False, 'shape': (6,)}", 24,
-         "does not begin with a byte order"},
-        {"{'descr': '<', 'fortran_order': False, 'shape': (6,)}", 24, "is unknown"},
-        {"{'descr': '<f16', 'fortran_order': False, 'shape': (6,)}", 96,
-         "of floats f2, f4 and f8 are"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (-6,)}", 24,
-         "at byte 61: a dimension is negative"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", 24,
-         "beyond 2^63"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 2)}", 24,
-         "at most 2^40"},
-        {"{'descr': '<f8', 'fortran_order': False, 'shape': (1099511627776, 65536)}", 24,
-         "1099511627776 x 65536 float64 values need 576460752303423488 bytes; 24 were found"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (1, 65537)}", 24, "1 to 65536"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (7,)}", 24,
-         "7 x 1 float32 values need 28 bytes; 24 were found"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (5,)}", 24,
-         "4 bytes follow the last value"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': 6}", 24,
-         "'(' was expected before the shape"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (6,,)}", 24,
-         "a dimension was expected"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (2 3)}", 24,
-         "')' was expected behind the shape"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (,)}", 24, "a dimension was expected"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': "
-         "(1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1)}",
-         4, "more than 32"},
-        {"{'descr': '<f4', 'fortran_order': 0, 'shape': (6,)}", 24, "True or False"},
-        {"{'descr': '<f4', 'fortran_order': False}", 24, "lacks the key 'shape'"},
-        {"{}", 24, "lacks the key 'descr'"},
-        {"{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (6,)}", 24,
-         "comes twice"},
-        {"{'descr': '<f4', 'color': 1, 'fortran_order': False, 'shape': (6,)}", 24,
-         "key 'color' is unknown"},
-        {"{'descr': '<f4' 'fortran_order': False, 'shape': (6,)}", 24, "'}' was expected"},
-        {"{'descr' '<f4', 'fortran_order': False, 'shape': (6,)}", 24,
-         "':' was expected behind a key"},
-        {"{'descr': '<f4', 'fortran_order': False, 'shape': (6,)} {}", 24,
-         "goes on behind its dictionary"},
-        {"['descr', '<f4']", 24, "'{' was expected"},
-        {"{'descr': '<f4", 0, "no closing quote"},
-        {"{'descr': '\\x3cf4'}", 0, "odd character"},
-        {"{'descr': '<f4\x01'}", 0, "odd character"},
-        {"{'d\xc3\xa9scr': '<f4'}", 0, "odd character"},
-        {"", 0, "'{' was expected"},
-    };
-
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof headers / sizeof headers[0]; i++) {
         size_t bytes;
-        unsigned char *file = file_around(cases[i].dictionary, cases[i].value_bytes, &bytes);
+        unsigned char *file = file_around(headers[i].dictionary, headers[i].value_bytes, &bytes);
         struct npy_header header = {.rows = 77};
         struct error error;
         char text[1024] = "";
         enum status status = npy_parse("x.npy", file, bytes, &header, &error);
-        check_note(check, "%s", cases[i].dictionary);
-        if (!cases[i].words) {
+        check_note(check, "%s", headers[i].dictionary);
+        if (!headers[i].words) {
             check_equal_i64(check, status, STATUS_OK);
             check_true(check, header.rows * header.columns == 6 && header.dtype == DTYPE_F32);
         } else if (check_true(check, status != STATUS_OK)) {
             error_message(&error, text, sizeof text);
-            if (!strstr(text, cases[i].words))
-                check_equal_text(check, text, cases[i].words);
+            if (!strstr(text, headers[i].words))
+                check_equal_text(check, text, headers[i].words);
             check_equal_i64(check, header.rows, 77);
         }
         free(file);
