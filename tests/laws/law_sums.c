@@ -208,7 +208,8 @@ static void terms_round_to_the_nearest_grid_point(struct check *check)
         check_true(check, grid_fixed(odd[i], 1) == law_fixed(odd[i], 1));
         check_true(check, grid_fixed(ldexp(odd[i], -700), -699) == law_fixed(odd[i], 1));
         struct digits digits = grid_digits(odd[i], 0x1p39, 0x1p-39, 0x1p79);
-        check_true(check, ((int128)digits.hi << 40) + (int128)digits.lo == law_fixed(odd[i], 1));
+        check_true(check, (int128)digits.hi * ((int128)1 << 40) + (int128)digits.lo ==
+                              law_fixed(odd[i], 1));
     }
     data_free(&data);
 }
@@ -225,7 +226,7 @@ static void two_digits_are_one_integer(struct check *check)
         if (i % 5 == 0) /* few bits behind a half */
             x = ldexp((double)(int64_t)(check_random(&seed) % 4096) - 2048, -92);
         struct digits digits = grid_digits(x, 0x1p40, 0x1p-40, 0x1p80);
-        int128 sum = ((int128)digits.hi << 40) + (int128)digits.lo;
+        int128 sum = (int128)digits.hi * ((int128)1 << 40) + (int128)digits.lo;
         if (!check_true(check, sum == law_fixed(x, 0)) ||
             !check_true(check, grid_fixed(x, 0) == law_fixed(x, 0)))
             return;
