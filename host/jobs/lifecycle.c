@@ -72,6 +72,21 @@ static void job_release(struct dispatcher *dispatcher, struct job *job)
     dispatcher->live--;
 }
 
+static void stages_count(struct dispatcher *dispatcher, const struct job *job)
+{
+    static const char *const STAGES[REPORT_STAGES] = {
+        [STAGE_PREPARE] = "prepare", [STAGE_COMPUTE] = "compute", [STAGE_STORE] = "store"};
+
+    for (int s = 0; s < REPORT_STAGES; s++) {
+        char labels[64];
+        if (!STAGES[s] || job->report.stage_ns[s] == 0)
+            continue;
+        snprintf(labels, sizeof labels, "%s,%s", STAGES[s], kind_names[job->kind]);
+        metric_observe(dispatcher->metrics, METRIC_stage_seconds, labels,
+                       (double)job->report.stage_ns[s] * 1e-9);
+    }
+}
+
 static void job_count(struct dispatcher *dispatcher, const struct job *job)
 {
     char labels[64];
@@ -89,6 +104,7 @@ static void job_count(struct dispatcher *dispatcher, const struct job *job)
     metric_add(dispatcher->metrics, METRIC_rows_processed_total, labels,
                (double)job->rows_processed);
     metric_add(dispatcher->metrics, METRIC_job_iterations_total, backend, (double)job->iterations);
+    stages_count(dispatcher, job);
 }
 
 /* Bytes that an ended job's view keeps. */

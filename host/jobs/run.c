@@ -6,6 +6,7 @@
 #include "host/base/clock.h"
 #include "host/base/memory.h"
 #include "host/jobs/live.h"
+#include "host/jobs/source.h"
 
 /* What a run holds until it ends. */
 struct run {
@@ -13,11 +14,9 @@ struct run {
     struct job *job;
     const struct job_request *request;
     struct device *device;
-    struct selection selection;
-    struct matrix matrix;
-    double *weight;        /* ours: from a column */
-    const double *weights; /* that count: ours or the request's */
+    struct source source;
     struct turn turn;
+    struct fit_progress start; /* what is said before there is progress */
 };
 
 static enum status no_memory(struct error *error, const char *what, size_t bytes)
@@ -72,13 +71,13 @@ static void report_device(struct run *run)
 {
     struct report *report = &run->job->report;
     struct device_info info = {0};
-    struct shape shape = {.rows = run->matrix.rows,
-                          .columns = run->matrix.columns,
+    struct shape shape = {.rows = run->source.matrix.rows,
+                          .columns = run->source.matrix.columns,
                           .clusters = run->request->kind == JOB_FIT
                                           ? run->request->params.n_clusters
                                           : run->request->model->n_clusters,
-                          .number = run->matrix.number,
-                          .weighted = run->weights != NULL};
+                          .number = run->source.matrix.number,
+                          .weighted = run->source.weights != NULL};
     struct plan plan = {0};
 
     run->worker->backend->describe(run->device, &info);
@@ -90,46 +89,22 @@ static void report_device(struct run *run)
         snprintf(report->method, sizeof report->method, "%s", plan.method);
 }
 
-/* The rows as a matrix, the weights as doubles. */
-static enum status source_open(struct run *run, struct error *error)
-{
-    const struct job_request *request = run->request;
-    enum status status;
-
-    TRY(request_selection(request, &run->selection, error));
-    TRY(matrix_select(request->table, &run->selection, &run->matrix, error));
-    run->weights = request->weight;
-    if (request->weight_column[0]) {
-        TRY(table_doubles(request->table, request->weight_column, request->first_row,
-                          run->matrix.rows, &run->weight, error));
-        run->weights = run->weight;
-    }
-out:
-    return status;
-}
-
-static void source_close(struct run *run)
-{
-    matrix_release(&run->matrix);
-    memory_free(run->weight);
-    selection_free(&run->selection);
-}
-
 /* Names for the model: of scalar columns, all of them named; else none. */
 static enum status column_names(const struct run *run, const char ***out, struct error *error)
 {
     const struct table *table = run->request->table;
-    int count = run->selection.names ? run->selection.count : table->columns;
+    int count = run->source.selection.names ? run->source.selection.count : table->columns;
     const char **names;
 
     *out = NULL;
-    if (count != run->matrix.columns)
+    if (count != run->source.matrix.columns)
         return STATUS_OK;
     names = memory_new((size_t)count, sizeof *names);
     if (!names)
         return no_memory(error, "column names", (size_t)count * sizeof *names);
     for (int i = 0; i < count; i++) {
-        names[i] = run->selection.names ? run->selection.names[i] : table->column[i].name;
+        names[i] =
+            run->source.selection.names ? run->source.selection.names[i] : table->column[i].name;
         if (names[i][0] == '\0') {
             memory_free(names);
             return STATUS_OK;
@@ -171,8 +146,9 @@ static enum status run_fit(struct run *run, struct error *error)
 {
     struct job *job = run->job;
     struct job_result *result = job->result;
-    struct fit_input input = {
-        .name = run->request->source_name, .matrix = &run->matrix, .sample_weight = run->weights};
+    struct fit_input input = {.name = run->request->source_name,
+                              .matrix = &run->source.matrix,
+                              .sample_weight = run->source.weights};
     struct fit *fit = NULL;
     enum status status;
 
@@ -200,7 +176,7 @@ static enum status run_predict(struct run *run, struct error *error)
 {
     struct job_result *result = run->job->result;
     const struct job_request *request = run->request;
-    size_t rows = (size_t)run->matrix.rows, values;
+    size_t rows = (size_t)run->source.matrix.rows, values;
 
     if (!size_mul(rows, (size_t)result->n_clusters, &values))
         return no_memory(error, "distances", SIZE_MAX);
@@ -210,9 +186,9 @@ static enum status run_predict(struct run *run, struct error *error)
         !(result->distances = memory_new(values, sizeof *result->distances)))
         return no_memory(error, "distances", values);
     run->job->prepared_ns = clock_ns();
-    return score_predict(run->worker->backend, run->device, request->source_name, &run->matrix,
-                         request->model, request->non_finite, &run->turn, result->labels,
-                         result->distances, error);
+    return score_predict(run->worker->backend, run->device, request->source_name,
+                         &run->source.matrix, request->model, request->non_finite, &run->turn,
+                         result->labels, result->distances, error);
 }
 
 static enum status run_evaluate(struct run *run, struct error *error)
@@ -226,9 +202,9 @@ static enum status run_evaluate(struct run *run, struct error *error)
     if (!inertia->per_cluster || !inertia->sizes)
         return no_memory(error, "inertia per cluster", clusters * 2 * sizeof(double));
     run->job->prepared_ns = clock_ns();
-    return score_inertia(run->worker->backend, run->device, request->source_name, &run->matrix,
-                         run->weights, request->model, request->non_finite, &run->turn, inertia,
-                         error);
+    return score_inertia(run->worker->backend, run->device, request->source_name,
+                         &run->source.matrix, run->source.weights, request->model,
+                         request->non_finite, &run->turn, inertia, error);
 }
 
 static enum status (*const RUN[])(struct run *, struct error *) = {
@@ -242,9 +218,9 @@ static enum status run_kind(struct run *run, struct error *error)
     job->result = memory_zeroed(1, sizeof *job->result);
     if (!job->result)
         return no_memory(error, "a result", sizeof *job->result);
-    TRY(source_open(run, error));
-    job->result->rows = run->matrix.rows;
-    job->result->number = run->matrix.number;
+    TRY(source_open(&run->source, run->request, &run->turn, &run->start, error));
+    job->result->rows = run->source.matrix.rows;
+    job->result->number = run->source.matrix.number;
     job->result->n_clusters = run->request->model ? run->request->model->n_clusters : 0;
     report_device(run);
     TRY(RUN[job->kind](run, error));
@@ -254,17 +230,19 @@ out:
 
 void run_job(struct worker *worker, struct job *job)
 {
-    struct run run = {.worker = worker, .job = job, .request = job->request};
+    struct run run = {.worker = worker,
+                      .job = job,
+                      .request = job->request,
+                      .start = job->posted}; /* read by others, written by this thread alone */
     struct report *report = &job->report;
-    struct fit_progress start = job->posted; /* read by others, written by this thread alone */
 
     run.turn = (struct turn){.fn = turn, .context = &run};
     device_take(&run);
     job->status =
-        turn_take(worker, job, &start, &job->error); /* cancelled while it was handed over? */
+        turn_take(worker, job, &run.start, &job->error); /* cancelled while it was handed over? */
     if (job->status == STATUS_OK)
         job->status = run_kind(&run, &job->error);
-    source_close(&run);
+    source_close(&run.source);
     if (job->status != STATUS_OK) {
         job_result_free(job->result);
         job->result = NULL;

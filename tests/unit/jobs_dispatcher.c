@@ -418,6 +418,42 @@ static void predictions_and_evaluations_agree_with_the_fit(struct check *check)
     scene_close(check, &scene);
 }
 
+/* The rows of `from`, a matrix of three columns, as three columns. */
+static void columns_of(struct job_request *request, const struct table *from)
+{
+    const double *values = from->chunk[0].data[0];
+    size_t rows = (size_t)from->rows;
+    double *all = memory_new(rows * 3, sizeof *all);
+    struct column column[3] = {{"a", DTYPE_F64, 1}, {"b", DTYPE_F64, 1}, {"c", DTYPE_F64, 1}};
+    const void *data[3] = {all, all + rows, all + 2 * rows};
+
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < 3; c++)
+            all[c * rows + r] = values[r * 3 + c];
+    table_of_columns(3, column, from->rows, data, memory_free, all, &request->table, NULL);
+}
+
+static void columns_packed_in_pieces_give_the_same_bits(struct check *check)
+{
+    enum { ROWS = 1500000 }; /* 36 MB: three pieces */
+    struct scene scene = {0};
+
+    if (!scene_open(check, &scene))
+        return;
+    struct job_request *whole = fit_request(ROWS, 3, 2, 3), *cut = fit_request(10, 3, 2, 3);
+    table_unpin(&cut->table);
+    columns_of(cut, whole->table);
+    whole->params.max_iter = cut->params.max_iter = 2;
+    struct job_view *want = run_request(&scene, whole), *got = run_request(&scene, cut);
+    check_equal_i64(check, want->state, JOB_SUCCEEDED);
+    check_equal_i64(check, got->state, JOB_SUCCEEDED);
+    if (want->result && got->result)
+        check_same(check, got, &want->result->fit);
+    job_view_unpin(&want);
+    job_view_unpin(&got);
+    scene_close(check, &scene);
+}
+
 struct listing {
     struct inbox inbox;
     int count;
@@ -505,5 +541,6 @@ CHECKS(CLAIM(two_fits_at_once_end_with_their_solo_bits),
        CLAIM(shapes_that_do_not_fit_are_refused_by_name),
        CLAIM(what_can_never_run_is_refused_and_what_cannot_yet_waits),
        CLAIM(a_gpu_that_is_not_there_is_a_reason_or_a_fallback),
+       CLAIM(columns_packed_in_pieces_give_the_same_bits),
        CLAIM(predictions_and_evaluations_agree_with_the_fit), CLAIM(lists_go_from_the_newest_back),
        CLAIM(ended_jobs_are_kept_up_to_their_limit))
