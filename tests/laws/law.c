@@ -298,6 +298,9 @@ void law_labels(const struct data *data, const double *centers, int64_t clusters
 int128 law_fixed(double x, int32_t L)
 {
     int exponent;
+
+    if (x == 0) /* has no exponent to shift by */
+        return 0;
     int64_t mantissa = (int64_t)ldexp(frexp(x, &exponent), 53); /* x = mantissa 2^(exponent-53) */
     int shift = exponent - 53 + GRID_BITS - L;
     int128 whole = mantissa < 0 ? -(int128)mantissa : mantissa;
