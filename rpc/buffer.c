@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/base/memory.h"
+#include "rpc/tag.h"
 
 enum { ALONE_BYTES = 4096, SLICES_FEW = 8, RETRY_MS = 1000 };
 
@@ -54,6 +55,8 @@ static void keeper_unref(void *data)
 {
     struct keeper *keeper = data;
 
+    tag_acquire(keeper);
+    tag_release(keeper);
     if (atomic_fetch_sub(&keeper->refs, 1) != 1)
         return;
     keeper->release(keeper->owner);
@@ -117,6 +120,7 @@ static void packer_append(ProtobufCBuffer *base, size_t bytes, const uint8_t *da
     }
     packer_cut(packer);
     atomic_fetch_add(&packer->keeper->refs, 1);
+    tag_release(packer->keeper);
     packer_slice(packer, grpc_slice_new_with_user_data((void *)(uintptr_t)data, bytes, keeper_unref,
                                                        packer->keeper));
 }

@@ -11,6 +11,7 @@
 
 #include "rpc/call.h"
 #include "rpc/strand.h"
+#include "rpc/tag.h"
 #include "rpc/trailer.h"
 
 struct server;
@@ -19,24 +20,6 @@ struct server;
 struct event {
     void (*fn)(struct event *event, bool ok);
 };
-
-/* gRPC's queues are invisible to the thread sanitizer; a tag carries what its thread knew. */
-#if defined(__SANITIZE_THREAD__)
-#define TAG_WATCHED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define TAG_WATCHED 1
-#endif
-#endif
-#ifdef TAG_WATCHED
-void __tsan_acquire(void *address);
-void __tsan_release(void *address);
-#define tag_release(tag) __tsan_release(tag)
-#define tag_acquire(tag) __tsan_acquire(tag)
-#else
-#define tag_release(tag) ((void)(tag))
-#define tag_acquire(tag) ((void)(tag))
-#endif
 
 /* The steps of a strand; lower ones first. */
 enum step { STEP_BEGIN = 1, STEP_CLOSED = 2, STEP_MESSAGE = 4, STEP_SENT = 8, STEP_WAKE = 16 };

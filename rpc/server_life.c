@@ -15,7 +15,8 @@
 #include "rpc/service.h"
 
 enum {
-    QUOTA_BYTES = 64 << 20, /* a fuse: 64 messages of 4 MiB under way at once */
+    QUOTA_BYTES =
+        96 << 20, /* a fuse: 24 messages of 4 MiB under way; 64 cut streams of 64 clients */
     LOOKAHEAD_BYTES =
         1 << 20, /* what a stream may send ahead; 64 KiB halved the speed of uploads */
     RECEIVE_BYTES_MAX = 64 << 20, /* over MESSAGE_BYTES_MAX: our own error is the better one */
