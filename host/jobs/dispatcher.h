@@ -19,17 +19,18 @@ struct dispatcher;
 struct metrics;
 
 struct dispatcher_options {
-    struct metrics *metrics;       /* NULL: nothing is counted */
-    const struct limits *limits;   /* copied; see dispatcher_set_limits */
+    struct metrics *metrics;     /* NULL: nothing is counted */
+    const struct limits *limits; /* copied; see dispatcher_set_limits */
     struct ledger *ledger;
     struct catalog *catalog;
-    const char *backend_dir;       /* plug-ins; NULL: beside the executable */
-    const char *isa;               /* NULL: the best */
-    int threads;                   /* CPU threads; 0: machine_threads */
+    const char *backend_dir; /* plug-ins; NULL: beside the executable */
+    const char *isa;         /* NULL: the best */
+    int threads;             /* CPU threads; 0: machine_threads */
 };
 
 /* Opens the devices (self-test against ref first), starts the dispatcher's and the workers' threads. */
-enum status dispatcher_start(const struct dispatcher_options *options, struct dispatcher **out, struct error *error);
+enum status dispatcher_start(const struct dispatcher_options *options, struct dispatcher **out,
+                             struct error *error);
 
 /* New jobs are refused as DRAINING; running and queued ones get until `deadline_ns`, then end as
  * CANCELLED / DRAINING. Returns when nothing lives. */
@@ -44,8 +45,8 @@ typedef void (*job_callback)(void *context, struct job_view *view, const struct 
  * PREDICT, EVALUATE in the fast lane and ephemeral fits `accepted` may be NULL. Takes over *request.
  * Each of the two that was given is called exactly once: a refusal goes to `accepted`, then to `finished`.
  * Predictions, fast evaluations and ephemeral fits are forgotten once their end reached somebody. */
-void job_submit(struct dispatcher *dispatcher, struct job_request *request, job_callback accepted, job_callback finished,
-                void *context);
+void job_submit(struct dispatcher *dispatcher, struct job_request *request, job_callback accepted,
+                job_callback finished, void *context);
 
 /* The lane a request would take and what it needs, by its plan: fast means expected <= 20 ms and <= 64 MiB.
  * Pure but for the plan of the device; SHAPE_MISMATCH, TOO_FEW_ROWS, ... are found here too. Any thread. */
@@ -54,31 +55,34 @@ struct job_estimate {
     int64_t bytes;
     double expected_ns;
 };
-enum status job_estimate(struct dispatcher *dispatcher, const struct job_request *request, struct job_estimate *out,
-                         struct error *error);
+enum status job_estimate(struct dispatcher *dispatcher, const struct job_request *request,
+                         struct job_estimate *out, struct error *error);
 
 void job_get(struct dispatcher *dispatcher, const char *name, job_callback callback, void *context);
 /* Cancels by name, or all live ones with `tag` (name NULL): the callback gets the last one's view. Cancelling
  * a finished job is harmless. */
-void job_cancel(struct dispatcher *dispatcher, const char *name, const char *tag, const char *why, job_callback callback,
-                void *context);
+void job_cancel(struct dispatcher *dispatcher, const char *name, const char *tag, const char *why,
+                job_callback callback, void *context);
 /* The final view, or the present one at `until_ns` (clock_ns). A wait that runs out on an ephemeral fit makes it an
  * ordinary job: its deadline_ns no longer ends it, and it is kept like any other. */
-void job_wait(struct dispatcher *dispatcher, const char *name, int64_t until_ns, job_callback callback, void *context);
+void job_wait(struct dispatcher *dispatcher, const char *name, int64_t until_ns,
+              job_callback callback, void *context);
 
 /* Jobs by creation, newest first, that have the tag and state asked for (NULL, 0: any), after the job named `after`. */
 /* Each view is pinned for the callback; the array is not. */
-typedef void (*job_list_callback)(void *context, struct job_view **views, int count, bool more, const struct error *error);
-void job_list(struct dispatcher *dispatcher, const char *after, const char *tag, enum job_state state, int most,
-              job_list_callback callback, void *context);
+typedef void (*job_list_callback)(void *context, struct job_view **views, int count, bool more,
+                                  const struct error *error);
+void job_list(struct dispatcher *dispatcher, const char *after, const char *tag,
+              enum job_state state, int most, job_list_callback callback, void *context);
 
 /* The present state at once (unless its sequence <= after_sequence), then every change, at most 10 a second; a slow
  * watcher gets the newest. The next update comes only after job_watch_ready. The final view comes with last = true;
  * after `last` the watch is gone. job_watch_stop ends it early: `last` comes with view NULL and *error CANCELLED. */
-typedef void (*watch_callback)(void *context, struct job_view *view, bool last, const struct error *error);
+typedef void (*watch_callback)(void *context, struct job_view *view, bool last,
+                               const struct error *error);
 struct watch;
-struct watch *job_watch(struct dispatcher *dispatcher, const char *name, uint64_t after_sequence, watch_callback callback,
-                        void *context);
+struct watch *job_watch(struct dispatcher *dispatcher, const char *name, uint64_t after_sequence,
+                        watch_callback callback, void *context);
 void job_watch_ready(struct watch *watch);
 void job_watch_stop(struct watch *watch); /* idempotent until `last` has come */
 
@@ -86,8 +90,8 @@ void job_watch_stop(struct watch *watch); /* idempotent until `last` has come */
 struct device_view {
     char backend[16];
     int index;
-    char state[16];              /* "OK"; "ABSENT": no such device, see reason */
-    char reason[160];            /* why it is not offered, or "" */
+    char state[16];   /* "OK"; "ABSENT": no such device, see reason */
+    char reason[160]; /* why it is not offered, or "" */
     struct device_info info;
     double busy_seconds;
 };
@@ -95,8 +99,8 @@ struct dispatcher_view {
     int devices;
     struct device_view device[8];
     int64_t queued_fast, queued_fast_bytes, queued_jobs, running_jobs;
-    int64_t oldest_queued_ns;    /* age of the job that waits longest; 0: none does */
-    int64_t tick_ns;             /* clock_ns of the dispatcher's last turn: /livez */
+    int64_t oldest_queued_ns; /* age of the job that waits longest; 0: none does */
+    int64_t tick_ns;          /* clock_ns of the dispatcher's last turn: /livez */
     bool draining;
 };
 void dispatcher_view(struct dispatcher *dispatcher, struct dispatcher_view *out);

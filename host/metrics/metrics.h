@@ -22,9 +22,12 @@ enum metric {
 
 /* `labels`: the label values in the table's order joined by ',' ("" for none); unknown values are the caller's
  * duty to map to "other". A metric holds at most 512 label sets; more go to "other". */
-void metric_add(struct metrics *metrics, enum metric metric, const char *labels, double amount);     /* counters */
-void metric_set(struct metrics *metrics, enum metric metric, const char *labels, double value);      /* gauges; totals kept elsewhere */
-void metric_observe(struct metrics *metrics, enum metric metric, const char *labels, double seconds); /* histograms */
+void metric_add(struct metrics *metrics, enum metric metric, const char *labels,
+                double amount); /* counters */
+void metric_set(struct metrics *metrics, enum metric metric, const char *labels,
+                double value); /* gauges; totals kept elsewhere */
+void metric_observe(struct metrics *metrics, enum metric metric, const char *labels,
+                    double seconds); /* histograms */
 
 /* The page, memory_new'ed, NUL-terminated. NULL: no memory. */
 char *metrics_print(struct metrics *metrics, size_t *bytes);

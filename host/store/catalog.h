@@ -14,8 +14,8 @@
 #include "host/store/hash.h"
 #include "host/store/index.h"
 #include "host/store/object.h"
-#include "host/store/ranges.h"
 #include "host/store/pages.h"
+#include "host/store/ranges.h"
 #include "host/store/state.h"
 
 enum { OUT_OF_MEMORY_RETRY_MS = 1000 };
@@ -24,16 +24,16 @@ struct catalog {
     struct ledger *ledger;
     struct state *state;
     struct metrics *_Atomic metrics; /* NULL: not counted */
-    pthread_mutex_t writer;       /* adding and removing models, disk and memory together; outermost */
+    pthread_mutex_t writer; /* adding and removing models, disk and memory together; outermost */
 
     pthread_mutex_t lock;
-    pthread_cond_t changed;       /* a dataset left SEALING */
+    pthread_cond_t changed; /* a dataset left SEALING */
     struct limits limits;
-    struct index datasets;        /* by name: what a client sees */
-    struct index uploads;         /* the same datasets by upload id */
-    struct index models;          /* of struct stored, by name and version */
-    int64_t dataset_bytes;        /* of the datasets in the index */
-    int64_t models_pending;       /* being written: they count against `objects` */
+    struct index datasets;                   /* by name: what a client sees */
+    struct index uploads;                    /* the same datasets by upload id */
+    struct index models;                     /* of struct stored, by name and version */
+    int64_t dataset_bytes;                   /* of the datasets in the index */
+    int64_t models_pending;                  /* being written: they count against `objects` */
     int64_t loaded_bytes, loaded_bytes_most; /* models in memory, and their cap */
     int upload_streams;
     _Atomic int64_t upload_bytes_total, upload_crc_failures_total;
@@ -45,7 +45,7 @@ struct dataset {
     struct catalog *catalog;
     char name[64], upload[40];
     enum encoding encoding;
-    struct column *column;        /* of BLOCKS from the start, of NPY once sealed */
+    struct column *column; /* of BLOCKS from the start, of NPY once sealed */
     int columns;
     int64_t rows, bytes, ttl_s, created_wall_ns;
     char wanted_hash[DIGEST_TEXT_BYTES]; /* "" or what the content must have */
@@ -55,7 +55,7 @@ struct dataset {
     int holders;
     enum dataset_state state;
     int64_t used_ns;
-    struct table *table;          /* SEALED; its pins but our own one are those of readers */
+    struct table *table; /* SEALED; its pins but our own one are those of readers */
     char hash[DIGEST_TEXT_BYTES];
 
     /* Until SEALED; then the table owns region and reservation. */
@@ -64,11 +64,11 @@ struct dataset {
 
     /* dataset.lock */
     pthread_mutex_t lock;
-    pthread_cond_t written;       /* a stream finished placing a chunk */
+    pthread_cond_t written; /* a stream finished placing a chunk */
     struct ranges held;
-    bool closed;                  /* a Commit works on it: no stream may claim */
+    bool closed; /* a Commit works on it: no stream may claim */
     struct upload *streams;
-    unsigned char *block_state;   /* of each block: NOT_HASHED, HASHING, HASHED */
+    unsigned char *block_state; /* of each block: NOT_HASHED, HASHING, HASHED */
     unsigned char (*digest)[DIGEST_BYTES];
 };
 
@@ -76,8 +76,8 @@ struct dataset {
 struct upload {
     struct catalog *catalog;
     struct dataset *dataset;
-    unsigned char *staging;  /* CHUNK_BYTES_MAX, taken when first needed */
-    bool active, direct;     /* between begin and end; its bytes lie in place */
+    unsigned char *staging; /* CHUNK_BYTES_MAX, taken when first needed */
+    bool active, direct;    /* between begin and end; its bytes lie in place */
     int64_t offset, units, bytes;
 
     /* dataset.lock */
@@ -90,8 +90,8 @@ enum block_state { NOT_HASHED, HASHING, HASHED };
 /* A model's row, and the model itself while it is in memory. catalog.lock */
 struct stored {
     struct model_row row;
-    bool lost;                    /* its file was missing or short at the start */
-    struct model *model;          /* one pin of ours, or NULL */
+    bool lost;           /* its file was missing or short at the start */
+    struct model *model; /* one pin of ours, or NULL */
     int64_t used_ns;
 };
 struct stored_key {

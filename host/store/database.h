@@ -24,7 +24,7 @@ enum status database_step(sqlite3 *database, sqlite3_stmt *statement, int *row,
 /* Prepares, steps to the end and finalizes: for one change. */
 
 enum status database_change(sqlite3 *database, struct error *error, const char *sql,
-                             const char *types, ...);
+                            const char *types, ...);
 
 /* STORAGE_FULL, OUT_OF_MEMORY, DAMAGED or IO for an SQLite result. */
 enum status database_failed(sqlite3 *database, const char *what, int result, struct error *error);

@@ -35,10 +35,10 @@ struct model_row {
     int64_t version;
     int64_t bytes;
     char sha256[65];
-    char file[40];           /* in FOLDER/models */
+    char file[40]; /* in FOLDER/models */
     int64_t created_wall_ns;
     int64_t n_clusters, columns, rows, n_iter;
-    int number;              /* enum number */
+    int number; /* enum number */
     double inertia;
 };
 

@@ -1,111 +1,10 @@
-/* store_datasets.c - datasets from create to the last unpin, and what uploads may and may not do. */
-#include <fcntl.h>
-#include <pthread.h>
-#include <stdatomic.h>
-
-#include "host/base/checksum.h"
+/* store_datasets.c - datasets from create to the last unpin. */
 #include "host/base/clock.h"
 #include "host/base/fault.h"
-#include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/data/npy.h"
-#include "host/jobs/ledger.h"
 #include "host/store/hash.h"
-#include "host/store/object.h"
-#include "tests/check.h"
-
-struct scene {
-    char folder[64];
-    struct limits limits;
-    struct ledger *ledger;
-    struct catalog *catalog;
-    struct error error;
-};
-
-static bool scene_open(struct check *check, struct scene *scene, int64_t budget)
-{
-    log_set_level(LOG_SILENT);
-    if (scene->limits.objects == 0)
-        scene->limits = limits_default();
-    snprintf(scene->folder, sizeof scene->folder, "/tmp/bary-store-XXXXXX");
-    scene->ledger = ledger_new(budget);
-    return check_true(check, mkdtemp(scene->folder) != NULL) &&
-           check_equal_i64(check,
-                           catalog_open(scene->folder, &scene->limits, scene->ledger,
-                                        &scene->catalog, &scene->error),
-                           STATUS_OK);
-}
-
-static void scene_close(struct check *check, struct scene *scene)
-{
-    char command[128];
-
-    catalog_close(&scene->catalog);
-    check_equal_i64(check, ledger_reserved(scene->ledger), 0);
-    ledger_free(&scene->ledger);
-    snprintf(command, sizeof command, "rm -rf '%s'", scene->folder);
-    check_equal_i64(check, system(command), 0);
-}
-
-/* Two columns: a vector of three floats and one scalar; 16 bytes a row. */
-static const struct column SCHEMA[] = {{"x", DTYPE_F32, 3}, {"w", DTYPE_F32, 1}};
-
-static struct dataset_create blocks(const char *name, int64_t rows)
-{
-    return (struct dataset_create){
-        .name = name, .encoding = ENCODING_BLOCKS, .columns = 2, .column = SCHEMA, .rows = rows};
-}
-
-/* Value c of row r; the fourth is the second column. */
-static float value_of(int64_t row, int64_t c)
-{
-    return (float)(row * 4 + c);
-}
-
-/* Rows [first, first + count) as a chunk: all of the first column, then all of the second. */
-static void chunk_fill(float *out, int64_t first, int64_t count)
-{
-    for (int64_t r = 0; r < count; r++) {
-        for (int64_t c = 0; c < 3; c++)
-            out[r * 3 + c] = value_of(first + r, c);
-        out[count * 3 + r] = value_of(first + r, 3);
-    }
-}
-
-static enum status send_rows(struct upload *upload, int64_t first, int64_t count, int damage,
-                             struct error *error)
-{
-    size_t bytes = (size_t)count * 16;
-    float *chunk = malloc(bytes);
-    void *staging;
-    uint32_t crc;
-    enum status status;
-
-    chunk_fill(chunk, first, count);
-    if (damage == 2)
-        chunk[0] += 1; /* other bytes, right crc */
-    crc = crc32c(0, chunk, bytes) + (damage == 1);
-    TRY(upload_chunk_begin(upload, first, (int64_t)bytes, &staging, error));
-    memcpy(staging, chunk, bytes);
-    TRY(upload_chunk_end(upload, crc, error));
-out:
-    free(chunk);
-    return status;
-}
-
-static void check_rows(struct check *check, const struct table *table, int64_t rows)
-{
-    const float *x = table->chunk[0].data[0], *w = table->chunk[0].data[1];
-    int64_t wrong = 0;
-
-    check_equal_i64(check, table->rows, rows);
-    for (int64_t r = 0; r < rows; r++) {
-        for (int64_t c = 0; c < 3; c++)
-            wrong += x[r * 3 + c] != value_of(r, c);
-        wrong += w[r] != value_of(r, 3);
-    }
-    check_equal_i64(check, wrong, 0);
-}
+#include "tests/unit/store_scene.h"
 
 static void blocks_of_rows_become_columns(struct check *check)
 {
@@ -173,98 +72,6 @@ static void a_deleted_dataset_is_hidden_at_once_and_freed_at_its_last_unpin(stru
     check_equal_i64(check, ledger_reserved(scene.ledger), 0);
     dataset_view_free(&view);
     dataset_view_free(&other);
-    scene_close(check, &scene);
-}
-
-static void a_wrong_crc_costs_that_chunk_alone(struct check *check)
-{
-    struct scene scene = {0};
-    struct dataset_create create = blocks("d", 300);
-    struct dataset_view view = {0}, sealed = {0};
-    struct upload *upload = NULL;
-    struct table *table = NULL;
-    struct catalog_counts counts;
-
-    if (!scene_open(check, &scene, 64 << 20))
-        return;
-    dataset_create(scene.catalog, &create, &view, NULL);
-    upload_open(scene.catalog, view.upload, &upload, NULL);
-    check_equal_i64(check, send_rows(upload, 0, 100, 0, NULL), STATUS_OK);
-    check_equal_i64(check, send_rows(upload, 100, 100, 1, &scene.error), STATUS_CHECKSUM);
-    check_equal_i64(check, upload_held(upload), 100);
-    check_equal_i64(check, send_rows(upload, 0, 100, 1, &scene.error), STATUS_CHECKSUM);
-    check_equal_i64(check, send_rows(upload, 200, 100, 0, NULL), STATUS_OK);
-    check_equal_i64(check, dataset_commit(scene.catalog, view.upload, NULL, &sealed, &scene.error),
-                    STATUS_INCOMPLETE);
-    check_equal_text(check, error_value(&scene.error, "byte"), "1600");
-    check_equal_i64(check, send_rows(upload, 100, 100, 0, NULL), STATUS_OK);
-    check_equal_i64(check, dataset_commit(scene.catalog, view.upload, NULL, &sealed, NULL),
-                    STATUS_OK);
-    dataset_pin(scene.catalog, "d", &table, NULL);
-    check_rows(check, table, 300);
-    dataset_unpin(scene.catalog, "d", &table);
-    catalog_counts(scene.catalog, &counts);
-    check_equal_i64(check, counts.upload_crc_failures_total, 2);
-    check_equal_i64(check, counts.upload_bytes_total, 4800);
-    upload_close(&upload);
-    dataset_view_free(&view);
-    dataset_view_free(&sealed);
-    scene_close(check, &scene);
-}
-
-static void the_same_chunk_again_is_ignored_and_another_one_is_a_conflict(struct check *check)
-{
-    struct scene scene = {0};
-    struct dataset_create create = blocks("d", 300);
-    struct dataset_view view = {0};
-    struct upload *upload = NULL;
-
-    if (!scene_open(check, &scene, 64 << 20))
-        return;
-    dataset_create(scene.catalog, &create, &view, NULL);
-    upload_open(scene.catalog, view.upload, &upload, NULL);
-    check_equal_i64(check, send_rows(upload, 100, 100, 0, NULL), STATUS_OK);
-    check_equal_i64(check, send_rows(upload, 100, 100, 0, NULL), STATUS_OK);
-    check_equal_i64(check, send_rows(upload, 100, 100, 2, &scene.error), STATUS_UPLOAD_CONFLICT);
-    check_equal_text(check, error_value(&scene.error, "offset"), "100");
-    check_equal_i64(check, send_rows(upload, 50, 100, 0, NULL), STATUS_OK); /* cut otherwise */
-    check_equal_i64(check, upload_held(upload), 150);
-    check_equal_i64(check, send_rows(upload, 140, 100, 2, &scene.error), STATUS_UPLOAD_CONFLICT);
-    check_equal_i64(check, upload_held(upload), 150); /* nothing of it was written */
-    struct range range;
-    check_equal_i64(check, upload_ranges(upload, &range, 1), 1);
-    check_equal_i64(check, range.first, 50);
-    check_equal_i64(check, range.count, 150);
-    upload_close(&upload);
-    dataset_view_free(&view);
-    scene_close(check, &scene);
-}
-
-static void chunks_that_do_not_fit_are_refused_by_name(struct check *check)
-{
-    struct scene scene = {0};
-    struct dataset_create create = blocks("d", 300);
-    struct dataset_view view = {0};
-    struct upload *upload = NULL;
-    void *staging;
-
-    if (!scene_open(check, &scene, 64 << 20))
-        return;
-    dataset_create(scene.catalog, &create, &view, NULL);
-    upload_open(scene.catalog, view.upload, &upload, NULL);
-    check_equal_i64(check, upload_chunk_begin(upload, 0, 17, &staging, &scene.error),
-                    STATUS_MALFORMED);
-    check_equal_i64(check, upload_chunk_begin(upload, 299, 32, &staging, &scene.error),
-                    STATUS_OUT_OF_RANGE);
-    check_equal_i64(check, upload_chunk_begin(upload, -1, 16, &staging, &scene.error),
-                    STATUS_OUT_OF_RANGE);
-    check_equal_i64(check, upload_chunk_begin(upload, 0, CHUNK_BYTES_MAX + 16, &staging, NULL),
-                    STATUS_OUT_OF_RANGE);
-    check_equal_i64(check, upload_chunk_begin(upload, 0, 0, &staging, NULL), STATUS_OUT_OF_RANGE);
-    upload_close(&upload);
-    check_equal_i64(check, upload_open(scene.catalog, "nobody", &upload, &scene.error),
-                    STATUS_UPLOAD_NOT_FOUND);
-    dataset_view_free(&view);
     scene_close(check, &scene);
 }
 
@@ -504,64 +311,6 @@ static void another_content_hash_is_refused(struct check *check)
     scene_close(check, &scene);
 }
 
-struct sender {
-    struct catalog *catalog;
-    const char *upload;
-    int number, of;
-    int64_t rows;
-    int failures;
-};
-
-/* Every chunk, each sender beginning elsewhere: all chunks are sent by all. */
-static void *sender_main(void *opaque)
-{
-    struct sender *sender = opaque;
-    struct upload *upload = NULL;
-    int64_t chunks = sender->rows / 1000;
-
-    if (upload_open(sender->catalog, sender->upload, &upload, NULL) != STATUS_OK) {
-        sender->failures = 1;
-        return NULL;
-    }
-    for (int64_t i = 0; i < chunks; i++) {
-        int64_t chunk = (i + sender->number * chunks / sender->of) % chunks;
-        sender->failures += send_rows(upload, chunk * 1000, 1000, 0, NULL) != STATUS_OK;
-    }
-    upload_close(&upload);
-    return NULL;
-}
-
-static void several_streams_fill_one_dataset(struct check *check)
-{
-    enum { SENDERS = 4, ROWS = 100000 };
-    struct scene scene = {0};
-    struct dataset_create create = blocks("d", ROWS);
-    struct dataset_view view = {0}, sealed = {0};
-    struct sender sender[SENDERS];
-    pthread_t thread[SENDERS];
-    struct table *table = NULL;
-
-    if (!scene_open(check, &scene, 256 << 20))
-        return;
-    dataset_create(scene.catalog, &create, &view, NULL);
-    for (int i = 0; i < SENDERS; i++) {
-        sender[i] = (struct sender){scene.catalog, view.upload, i, SENDERS, ROWS, 0};
-        pthread_create(&thread[i], NULL, sender_main, &sender[i]);
-    }
-    for (int i = 0; i < SENDERS; i++) {
-        pthread_join(thread[i], NULL);
-        check_equal_i64(check, sender[i].failures, 0);
-    }
-    check_equal_i64(check, dataset_commit(scene.catalog, view.upload, NULL, &sealed, NULL),
-                    STATUS_OK);
-    dataset_pin(scene.catalog, "d", &table, NULL);
-    check_rows(check, table, ROWS);
-    dataset_unpin(scene.catalog, "d", &table);
-    dataset_view_free(&view);
-    dataset_view_free(&sealed);
-    scene_close(check, &scene);
-}
-
 static void what_nobody_uses_goes_after_its_ttl(struct check *check)
 {
     struct scene scene = {0};
@@ -687,12 +436,8 @@ static void no_failed_allocation_leaves_anything_behind(struct check *check)
 
 CHECKS(CLAIM(blocks_of_rows_become_columns),
        CLAIM(a_deleted_dataset_is_hidden_at_once_and_freed_at_its_last_unpin),
-       CLAIM(a_wrong_crc_costs_that_chunk_alone),
-       CLAIM(the_same_chunk_again_is_ignored_and_another_one_is_a_conflict),
-       CLAIM(chunks_that_do_not_fit_are_refused_by_name),
        CLAIM(creations_are_refused_in_the_right_words), CLAIM(an_npy_file_is_parsed_at_commit),
        CLAIM(a_file_that_is_no_npy_stays_open_and_says_where),
        CLAIM(cuts_of_chunks_do_not_show_in_the_content_hash),
-       CLAIM(another_content_hash_is_refused), CLAIM(several_streams_fill_one_dataset),
-       CLAIM(what_nobody_uses_goes_after_its_ttl), CLAIM(lists_come_in_pages_by_name),
-       CLAIM(no_failed_allocation_leaves_anything_behind))
+       CLAIM(another_content_hash_is_refused), CLAIM(what_nobody_uses_goes_after_its_ttl),
+       CLAIM(lists_come_in_pages_by_name), CLAIM(no_failed_allocation_leaves_anything_behind))
