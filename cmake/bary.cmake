@@ -23,6 +23,10 @@ target_compile_options(bary_flags INTERFACE
     -ffp-contract=off -fno-math-errno -fvisibility=hidden -fstack-protector-strong
     $<$<COMPILE_LANGUAGE:C>:-Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
         -Wpointer-arith -Wvla -Wwrite-strings -Wformat=2 -Wundef -Wno-pedantic -Wno-unknown-pragmas>)
+# gcc 12 folds (double)(float)x to x when it packs such conversions into one vector: a rounding lost.
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(bary_flags INTERFACE $<$<COMPILE_LANGUAGE:C>:-fno-tree-slp-vectorize>)
+endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     target_compile_options(bary_flags INTERFACE -march=x86-64-v3)
 endif()

@@ -79,13 +79,13 @@ int main(int argc, char **argv)
         return refuse(argv[2], &error);
 
     const struct backend *backend = backend_named("cpu");
-    struct device_options options = {.threads = atoi(argv[4])};
+    struct device_options options = {.threads = (int)strtol(argv[4], NULL, 10)};
     if (!backend || backend->open(0, &options, &device) != STATUS_OK)
         return refuse("cpu device", &error);
     params.n_clusters = centers.rows;
     params.init = INIT_CENTERS;
     params.init_centers = values;
-    params.max_iter = atoll(argv[3]);
+    params.max_iter = strtoll(argv[3], NULL, 10);
     params.fixed_rounds = true;
     while (fgets(line, sizeof line, stdin))
         if (fit_once(backend, device, &matrix, &params, &error) != STATUS_OK)
