@@ -312,3 +312,15 @@ def test_the_report_says_what_was_used(bary: Client) -> None:
     assert report.threads >= 1
     assert report.compute_ns > 0
     assert report.bytes_reserved >= 0
+
+
+def test_a_fallback_is_reported(bary: Client) -> None:
+    """Where there is no GPU, asking for one without forbidding the fallback gives the same bits on the CPU."""
+    devices = bary.server.GetServer(wire.server.GetServerRequest()).devices
+    if any(d.backend not in ("cpu", "ref") and d.state == "OK" for d in devices):
+        pytest.skip("this machine has a GPU")
+    request = fit_request(X, 5, wait=20, random_state=1)
+    request.placement.backend = t.BACKEND_GPU
+    job = bary.clustering.Fit(request, timeout=30)
+    assert any("NO_DEVICE" in fallback for fallback in job.report.fallbacks), list(job.report.fallbacks)
+    assert fitted(job).cluster_centers == fitted(bary.fit(X, 5, random_state=1)).cluster_centers

@@ -91,8 +91,8 @@ ROWS: dict[str, tuple[Callable[[Client], object], str, str]] = {
     "an unknown non_finite": (fit(non_finite=77), "UNKNOWN_VALUE", r"non_finite is 77; known are .*"),
     "an unknown empty_clusters": (fit(empty_clusters=77), "UNKNOWN_VALUE", r"empty_clusters is 77; known are .*"),
     "centers wanted and not given": (fit(init=t.INIT_CENTERS), "MISSING", r".*centers.*"),
-    "centers of the wrong width": (fit(init_centers=np.zeros((3, 5))), "SHAPE_MISMATCH", r".*5 columns.*2.*"),
-    "centers of the wrong count": (fit(init_centers=np.zeros((4, 2))), "SHAPE_MISMATCH", r".*4 rows.*3.*"),
+    "centers of the wrong width": (fit(init_centers=np.zeros((3, 5))), "SHAPE_MISMATCH", r"init_centers has 5 columns; it must have 2, as the data has"),
+    "centers of the wrong count": (fit(init_centers=np.zeros((4, 2))), "SHAPE_MISMATCH", r"init_centers has 4 rows; it must have 3, as n_clusters says"),
     "centers with NaN": (fit(init_centers=holed(np.nan, 1)[:3]), "NON_FINITE", r".*at row 1, column 1"),
     "a negative weight": (fit(sample_weight=weights(-0.5)), "ROW_OUT_OF_RANGE|OUT_OF_RANGE", r".*-0\.5.*"),
     "an infinite weight": (fit(sample_weight=weights(np.inf)), "ROW_OUT_OF_RANGE|OUT_OF_RANGE|NON_FINITE", r".*inf.*"),
@@ -137,7 +137,7 @@ ROWS: dict[str, tuple[Callable[[Client], object], str, str]] = {
     "create: too many rows": (create(rows=(1 << 40) + 1), "OUT_OF_RANGE", r".*"),
     "create: more than memory": (create(rows=1 << 38), "EXCEEDS_CAPACITY", r".* needs \d+ bytes; this server offers \d+ at most"),
     "create: negative ttl": (lambda bary: bary.dataset.Create(with_ttl(-1)), "OUT_OF_RANGE", r".*ttl.*"),
-    "create: npy without bytes": (create(encoding=2, schema=None, rows=None), "OUT_OF_RANGE|MISSING", r".*total_bytes.*"),
+    "create: npy without bytes": (create(encoding=2, schema=None, rows=None), "OUT_OF_RANGE|MISSING", r".*total.bytes.*"),
     "create: wrong total": (create(total_bytes=161), "SHAPE_MISMATCH", r".*161.*160.*"),
     "create: bad hash": (create(content_hash="xyz"), "OUT_OF_RANGE|MALFORMED|SHAPE_MISMATCH", r".*content_hash.*"),
     "upload: unknown": (
@@ -165,6 +165,7 @@ ROWS: dict[str, tuple[Callable[[Client], object], str, str]] = {
 def with_backend(backend: int) -> object:
     request = fit_request(X, 3, wait=5)
     request.placement.backend = backend
+    request.placement.forbid_fallback = True
     return request
 
 

@@ -259,7 +259,8 @@ def test_a_drain_answers_draining_in_words(start: object) -> None:
 
         def refusing() -> bool:
             try:
-                client.clustering.Fit(fit_request("d", 4), timeout=5)
+                taken = client.clustering.Fit(fit_request("d", 4), timeout=5)
+                client.job.Cancel(job.CancelJobRequest(name=taken.name))
             except grpc.RpcError as error:
                 status = wire.rpc_status.from_call(error)
                 reasons.add(wire.must_be_well_formed(error).reason if status else "closed")

@@ -102,7 +102,7 @@ def create_request(X: np.ndarray, name: str = "", **fields: Any) -> Any:
 def upload_messages(upload_id: str, X: np.ndarray, rows: int = 0, first: int = 0) -> Iterator[Any]:
     """Header, then chunks of about a MiB (or of `rows` rows); offsets count from `first`."""
     yield dataset.UploadRequest(upload_id=upload_id)
-    row_bytes = X[:1].nbytes
+    row_bytes = max(1, X[:1].nbytes)
     rows = rows or max(1, (1 << 20) // row_bytes)
     for start in range(0, len(X), rows):
         yield chunk(first + start, X[start : start + rows].tobytes())
