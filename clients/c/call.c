@@ -13,10 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 /* How often a stop is asked for: what a person feels as at once. */
-enum { STOP_POLL_MS = 100, PAUSE_FIRST_MS = 100, PAUSE_MAX_MS = 5000 };
+enum { STOP_POLL_MS = 100 };
 
 static gpr_timespec in_ms(int64_t ms)
 {
@@ -279,20 +278,6 @@ bool baryc_worth_repeating(const struct baryc_error *error)
                                     error->code == GRPC_STATUS_RESOURCE_EXHAUSTED);
 }
 
-void baryc_pause(const struct baryc_error *error, int attempt, const struct baryc_options *options)
-{
-    int64_t ms = (int64_t)PAUSE_FIRST_MS << (attempt < 6 ? attempt : 6);
-
-    if (ms < error->retry_ms)
-        ms = error->retry_ms;
-    if (ms > PAUSE_MAX_MS)
-        ms = PAUSE_MAX_MS;
-    for (; ms > 0 && !baryc_stopped(options); ms -= STOP_POLL_MS) {
-        int64_t slice = ms < STOP_POLL_MS ? ms : STOP_POLL_MS;
-        nanosleep(&(struct timespec){.tv_nsec = (long)slice * 1000000}, NULL);
-    }
-}
-
 int baryc_unary(struct baryc *connection, const struct baryc_method *method,
                 const ProtobufCMessage *request, const struct baryc_options *options, void **out,
                 struct baryc_error *error)
@@ -309,7 +294,7 @@ int baryc_unary(struct baryc *connection, const struct baryc_method *method,
         if (!repeat || !baryc_worth_repeating(&last) || baryc_stopped(options))
             break;
         if (attempt + 1 < baryc_attempts(options))
-            baryc_pause(&last, attempt, options);
+            baryc_pause(connection, &last, attempt, options);
     }
     if (error)
         *error = last;

@@ -84,9 +84,11 @@ int baryc_fail(struct baryc_error *error, enum status status, const char *const 
 #define BARYC_FAIL(error, name, ...) \
     baryc_fail((error), STATUS_##name, (const char *const[]){__VA_ARGS__, NULL})
 
-/* Whether a failed attempt may be made again, and the pause before it (bounded, growing). */
+/* Whether a failed attempt may be made again, and the pause before it: bounded, growing, and over as
+ * soon as a lost server is there again. */
 bool baryc_worth_repeating(const struct baryc_error *error);
-void baryc_pause(const struct baryc_error *error, int attempt, const struct baryc_options *options);
+void baryc_pause(const struct baryc *connection, const struct baryc_error *error, int attempt,
+                 const struct baryc_options *options);
 
 /* NULL-safe readings of options. */
 int64_t baryc_timeout(const struct baryc_options *options, int64_t otherwise);

@@ -1,5 +1,6 @@
 /* connect.c - a channel to one server, and whether somebody answers on it. */
 #include <grpc/grpc_security.h>
+#include <grpc/support/time.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,9 @@ enum {
     CONNECT_ONCE_MS = 10000, /* one try, when no time-out is given */
     RECONNECT_MS = 100,      /* pause between tries while a server starts */
     RECONNECT_MAX_MS = 2000,
+    PAUSE_FIRST_MS = 100, /* between attempts of a call, doubled each time */
+    PAUSE_MAX_MS = 5000,
+    PAUSE_SLICE_MS = 100, /* a stop is noticed so soon */
     KEEPALIVE_MS = 30000, /* a silent peer is noticed after this and the time-out */
     KEEPALIVE_ANSWER_MS = 20000
 };
@@ -77,6 +81,42 @@ static grpc_channel *make_channel(const char *address)
     return channel;
 }
 
+/* Waits for another state of the channel than *state, at most ms, and sets it. */
+static void await_change(const struct baryc *connection, grpc_completion_queue *queue, int64_t ms,
+                         grpc_connectivity_state *state)
+{
+    gpr_timespec until =
+        gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
+
+    grpc_channel_watch_connectivity_state(connection->channel, *state, until, queue, queue);
+    grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    *state = grpc_channel_check_connectivity_state(connection->channel, 1);
+}
+
+/* gRPC core connects only while somebody waits on a completion queue: a sleep here would leave a
+ * server that came back unnoticed for 5 s, the pace of core's backup poller. */
+void baryc_pause(const struct baryc *connection, const struct baryc_error *error, int attempt,
+                 const struct baryc_options *options)
+{
+    grpc_completion_queue *queue = grpc_completion_queue_create_for_next(NULL);
+    grpc_connectivity_state state = grpc_channel_check_connectivity_state(connection->channel, 1);
+    bool lost = state != GRPC_CHANNEL_READY;
+    int64_t ms = (int64_t)PAUSE_FIRST_MS << (attempt < 6 ? attempt : 6);
+
+    if (ms < error->retry_ms)
+        ms = error->retry_ms;
+    int64_t until = now_ms() + (ms < PAUSE_MAX_MS ? ms : PAUSE_MAX_MS);
+    while (now_ms() < until && !baryc_stopped(options)) {
+        int64_t left = until - now_ms();
+        await_change(connection, queue, left < PAUSE_SLICE_MS ? left : PAUSE_SLICE_MS, &state);
+        if (lost && state == GRPC_CHANNEL_READY)
+            break;
+    }
+    grpc_completion_queue_shutdown(queue);
+    grpc_completion_queue_next(queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    grpc_completion_queue_destroy(queue);
+}
+
 /* Only a call brings the reason; the channel's state alone does not. */
 static int ask_once(struct baryc *connection, int64_t timeout_ms, struct baryc_error *error)
 {
@@ -111,7 +151,7 @@ static int wait_ready(struct baryc *connection, int64_t timeout_ms, struct baryc
             return GRPC_STATUS_UNAVAILABLE;
         }
         last.retry_ms = 0;
-        baryc_pause(&last, 0, NULL);
+        baryc_pause(connection, &last, 0, NULL);
     }
 }
 

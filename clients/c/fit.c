@@ -141,7 +141,7 @@ static int follow_to_end(struct follow *follow, struct baryc_error *error)
             polling = true;
         else if (!baryc_worth_repeating(&last) || failures > REATTACH_MAX)
             break;
-        baryc_pause(&last, failures, follow->options);
+        baryc_pause(follow->connection, &last, failures, follow->options);
     }
     if (ended(follow->job))
         return complete(follow, error);

@@ -77,7 +77,7 @@ int baryc_job_read(struct baryc *connection, const char *name, Bary__V1__JobArra
         code = read_once(connection, &request, options, &reading, &last);
         if (code == 0 || reading.misfit || !baryc_worth_repeating(&last) || baryc_stopped(options))
             break;
-        baryc_pause(&last, attempt, options);
+        baryc_pause(connection, &last, attempt, options);
     }
     if (reading.misfit || (code == 0 && reading.done != bytes)) {
         char found[48], expected[48];

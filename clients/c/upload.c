@@ -317,7 +317,7 @@ static int send_all(struct upload *upload, struct baryc_error *error)
             return 0;
         if (upload->fatal)
             break;
-        baryc_pause(&upload->error, round, upload->options);
+        baryc_pause(upload->connection, &upload->error, round, upload->options);
         if (ask_held(upload, &upload->error) != 0 && !baryc_worth_repeating(&upload->error))
             break;
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -105,14 +106,15 @@ class Server:
         self.tcp = next(a for a in json.loads(line)["listen"] if not a.startswith("unix:"))
 
     def stop(self) -> None:
+        for wait in (0.3, 10 * SLOWNESS):  # the second SIGTERM skips the drain
+            if self.process.poll() is not None:
+                break
+            self.process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(wait)
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(40 * SLOWNESS)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
+            self.process.kill()
+            self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.log.close()

@@ -21,9 +21,9 @@ def compare(bary: Command, folder: Path, *words: object) -> None:
     """The same fit here and there: labels, centers and every number of the answer are equal."""
     answers = []
     for place in ([], ["--local"]):
-        outputs = ["--labels", "l.npy", "--centers", "c.npy", "--json", "--history"]
+        outputs = ["--labels", "labels.npy", "--centers", "centers.npy", "--json", "--history"]
         fit = bary.ok(*words, *outputs, *place).json()["fit"]
-        files = [(folder / name).read_bytes() for name in ("l.npy", "c.npy")]
+        files = [(folder / name).read_bytes() for name in ("labels.npy", "centers.npy")]
         answers.append(({key: fit[key] for key in ANSWER}, files))
     assert answers[0] == answers[1]
 
@@ -76,7 +76,7 @@ def test_many_centers_travel_too(remote: Command, folder: Path) -> None:
     np.save(folder / "x.npy", x)
     np.save(folder / "c.npy", x[:2000] + 0.5)
     before = names(remote, "datasets")
-    compare(remote, folder, "fit", "x.npy", "--init", "c.npy", "--max-iter", 2)
+    compare(remote, folder, "fit", "x.npy", "--init", "c.npy", "--max-iter", 2, "--random-state", 1)
     remote.ok("predict", "x.npy", "--model", "./c.npy", "--labels", "p.npy", "--distances", "d.npy")
     remote.ok("predict", "x.npy", "--model", "c.npy", "--labels", "q.npy", "--distances", "e.npy", "--local")
     for mine, theirs in (("p.npy", "q.npy"), ("d.npy", "e.npy")):
@@ -282,8 +282,10 @@ def test_a_server_that_starts_late_is_waited_for(folder: Path, start: Callable[.
     process = bary.start("server", "--address", f"unix:{folder}/server0/b.sock", "--connect-timeout", 20)
     time.sleep(0.5)
     start()
+    started = time.monotonic()
     out, error = process.communicate(timeout=30)
     assert (process.returncode, error) == (0, "")
+    assert time.monotonic() - started < 2.0 * SLOWNESS
     assert "version" in out
 
 

@@ -105,9 +105,7 @@ def test_inputs_that_do_not_fit_each_other_are_named(bary: Command, folder: Path
     np.save(folder / "w.npy", np.ones(99))
     np.save(folder / "c.npy", np.zeros((4, 2)))
     words = ["fit", "x.npy", "--local"]
-    bary.refused(
-        2, "w.npy has 99 rows and 1 columns; it must have 100 rows and 1 columns", *words, "--sample-weight", "w.npy"
-    )
+    bary.refused(2, "w.npy has 99 rows and 1 columns; it must have 100 rows and 1 columns", *words, "--sample-weight", "w.npy")
     bary.refused(2, "c.npy has 4 rows and 2 columns; it must have 4 rows and 3 columns", *words, "--init", "c.npy")
     bary.refused(2, "--init is kmeans++; known are k-means++, random and a .npy file", *words, "--init", "kmeans++")
     bary.refused(2, "x.npy has 100 rows that take part; n_clusters=101 needs at least that many", *words, "--n-clusters", 101)
