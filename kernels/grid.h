@@ -24,7 +24,7 @@ static inline int128 grid_fixed(double x, int32_t L)
     mantissa = (bits & 0xfffffffffffffu) | (uint64_t)(exponent > 0) << 52;
     exponent += (exponent == 0) - 1075; /* |x| = mantissa * 2^exponent */
     shift = exponent + GRID_BITS - L;
-    assert(shift <= GRID_BITS - 52 || mantissa == 0);
+    assert(mantissa == 0 || shift + 63 - __builtin_clzll(mantissa) <= GRID_BITS);
     if (shift >= 0) {
         size = (uint128)mantissa << (shift & 127);
     } else if (shift >= -53) {
