@@ -1,5 +1,6 @@
 /* config_option.c - the rows: finding, naming, reading one value. */
 #include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -133,15 +134,21 @@ enum status option_number(int option, const char *text, const char *where, int64
 {
     const struct option_row *row = &option_rows[option];
     char why[256], *end;
-    long long number = strtoll(text, &end, 10);
-    int64_t unit = row->type == OPTION_BYTES ? unit_of(end) : *end == '\0', value;
+    int64_t number, unit, value;
+    bool fits;
+
+    errno = 0;
+    number = strtoll(text, &end, 10);
+    fits = errno == 0;
+    unit = row->type == OPTION_BYTES ? unit_of(end) : *end == '\0';
 
     if (end == text || unit == 0) {
         snprintf(why, sizeof why, "%s = %s is no number%s", row->key, text,
                  row->type == OPTION_BYTES ? " of bytes (8G, 512M)" : "");
         return bad(error, where, why);
     }
-    if (__builtin_mul_overflow(number, unit, &value) || value < row->least || value > row->most) {
+    if (!fits || __builtin_mul_overflow(number, unit, &value) || value < row->least ||
+        value > row->most) {
         snprintf(why, sizeof why, "%s = %s is out of range; it must be %lld to %lld", row->key,
                  text, (long long)row->least, (long long)row->most);
         return bad(error, where, why);
