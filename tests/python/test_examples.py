@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
 from sklearn.cluster import KMeans as Theirs
 
 import bary
+from conftest import ROOT
 
 CLIENT = ROOT / "clients" / "python"
 EXAMPLE = CLIENT / "examples" / "segmentation.py"

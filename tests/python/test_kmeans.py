@@ -1,4 +1,4 @@
-"""bary.KMeans beside sklearn.cluster.KMeans: same words, same answers from the same first centers."""
+"""bary.KMeans beside sklearn.cluster.KMeans: its words, its answers from given first centers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import Run
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.cluster import KMeans as Theirs
@@ -21,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import bary
+from conftest import Run
 
 pytestmark = pytest.mark.usefixtures("server")
 

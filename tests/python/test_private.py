@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import Run
 
 import bary
 from bary import errors
+from conftest import Run
 
 HOLD = """
 import os, sys, time, bary
@@ -74,7 +74,7 @@ def test_it_ends_with_its_owner_however_that_exits(server: str, end: str) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda n: n.name)
 def test_it_ends_when_its_owner_is_killed(server: str, number: int) -> None:
-    process, pid, folder = held(HOLD + "time.sleep(60)", server)
+    process, pid, _ = held(HOLD + "time.sleep(60)", server)
     process.send_signal(number)
     process.communicate(timeout=30)
     assert gone(pid)
@@ -210,12 +210,12 @@ import bary
 client = bary.connect()
 X = np.random.default_rng(0).random(({rows}, 8))
 def interrupt():
-    while not {running}:
+    while not ({running}):
         time.sleep(0.02)
     time.sleep(0.3)
     os.kill(os.getpid(), signal.SIGINT)
-threading.Thread(target=interrupt, daemon=True).start()
 start = time.monotonic()
+threading.Thread(target=interrupt, daemon=True).start()
 try:
     {call}
 except KeyboardInterrupt:
@@ -242,7 +242,7 @@ except KeyboardInterrupt:
 )
 def test_an_interrupt_cancels_the_job(python: Run, rows: int, call: str, states: str) -> None:
     # An ephemeral fit is in no list: it is given time to be under way.
-    started = "globals().get('start') and time.monotonic() > start + 2"
+    started = "time.monotonic() > start + 2"
     listed = "any(j.state == 'running' for j in bary.connect(client.address).jobs.list())"
     running = started if states == "[]" else listed
     done = python(LONG.format(rows=rows, call=call, running=running))

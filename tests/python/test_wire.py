@@ -68,7 +68,7 @@ def test_a_chunk_written_by_hand_is_what_protobuf_reads() -> None:
 def test_chunks_cover_every_row_once(rows: int) -> None:
     chunks = list(as_block(np.zeros((rows, 2))).chunks(1024))
     assert sum(count for _, count in chunks) == rows
-    assert [first for first, _ in chunks] == list(np.cumsum([0] + [c for _, c in chunks][:-1]))
+    assert [first for first, _ in chunks] == [0, *np.cumsum([c for _, c in chunks])[:-1]]
 
 
 @pytest.mark.parametrize(
