@@ -20,8 +20,6 @@
 
 enum { EXIT_USAGE = 2, EXIT_BUG = 70, EXIT_CONFIG = 78, PRIVATE_STEP_MS = 200 };
 
-extern char **environ;
-
 static int refuse(const struct error *error, int code)
 {
     char text[ERROR_TEXT_BYTES_MAX + 1];

@@ -94,5 +94,5 @@ def test_every_rpc_has_a_row_and_every_row_an_rpc(descriptors: descriptor_pb2.Fi
     if path not in tree.files():
         pytest.skip(f"{path} is not there")
     declared = {f"/{f.package}.{s.name}/{m.name}" for f in descriptors.file for s in f.service for m in s.method}
-    rows = set(re.findall(r'"(/[\w.]+/\w+)"', tree.text(path)))
+    rows = {f"/{service}/{method}" for service, method in re.findall(r'^METHOD\("([\w.]+)", "(\w+)"', tree.text(path), re.MULTILINE)}
     tree.report([f"{m}: no row in {path}" for m in sorted(declared - rows)] + [f"{m}: no rpc" for m in sorted(rows - declared)])
