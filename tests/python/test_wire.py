@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -222,7 +223,9 @@ def test_importing_starts_nothing_and_prints_nothing() -> None:
         "assert threading.active_count() == 1; assert 'BARY_ADDRESS' not in os.environ; "
         "assert not {'sklearn', 'pandas', 'matplotlib', 'tqdm'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    env = {k: v for k, v in os.environ.items() if k != "BARY_ADDRESS"}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=env, capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
