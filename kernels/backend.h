@@ -54,23 +54,24 @@ struct shape {
 
 /* What a shape costs on a device. */
 struct plan {
-    int64_t work_bytes;  /* packed centers, sums, scratch: for the whole work */
-    int64_t row_bytes;   /* what hangs on one row beside its values: label, seeding distance */
-    int64_t tile_rows;   /* rows of an assign tile: at most 15 ms of work, at least 1 */
-    double row_ns;       /* expected time of assign a row */
-    const char *method;  /* what assign runs, for reports: "canonical-avx2" */
+    int64_t work_bytes; /* packed centers, sums, scratch: for the whole work */
+    int64_t row_bytes;  /* what hangs on one row beside its values: label, seeding distance */
+    int64_t tile_rows;  /* rows of an assign tile: at most 15 ms of work, at least 1 */
+    double row_ns;      /* expected time of assign a row */
+    const char *method; /* what assign runs, for reports: "canonical-avx2" */
 };
 
 struct device_info {
-    char name[64];       /* "cpu" or the card's name */
-    int threads;         /* CPU threads it uses; 0 on a GPU */
+    char name[64]; /* "cpu" or the card's name */
+    int threads;   /* CPU threads it uses; 0 on a GPU */
     int64_t memory_bytes;
-    char isa[32];        /* "avx512", "avx2", "neon", "plain", "sm_90" */
+    char isa[32]; /* "avx512", "avx2", "neon", "plain", "sm_90" */
 };
 
 struct device_options {
-    int threads;     /* 0: what the machine offers */
-    const char *isa; /* NULL: the best the machine has; else a ceiling by name: "plain", "avx2", "avx512" */
+    int threads; /* 0: what the machine offers */
+    const char *
+        isa; /* NULL: the best the machine has; else a ceiling by name: "plain", "avx2", "avx512" */
 };
 
 /* The grid of the sums: what the data choose, never the path. L is an exponent: |x| <= 2^L. */
@@ -86,8 +87,8 @@ struct column_facts {
     double largest; /* largest |x| over the rows that take part */
 };
 struct facts {
-    struct column_facts *column; /* shape.columns of them, the caller's memory */
-    int64_t non_finite;          /* values NaN or Inf */
+    struct column_facts *column;               /* shape.columns of them, the caller's memory */
+    int64_t non_finite;                        /* values NaN or Inf */
     int64_t non_finite_row, non_finite_column; /* the first in row-major order; -1: none */
     double non_finite_value;
     int64_t beyond_row, beyond_column; /* first value with |x| > 2^500; -1: none */
@@ -107,9 +108,9 @@ struct moments {
 
 /* The canonical sums of a round: what a checkpoint, a wire state and an MPI buffer hold. */
 struct sums {
-    int128 *sum;    /* clusters x columns, on the grid */
-    int128 *weight; /* clusters: sum of fixed(w'; 0); n * 2^80 without weights */
-    int64_t *count; /* clusters: rows that take part */
+    int128 *sum;         /* clusters x columns, on the grid */
+    int128 *weight;      /* clusters: sum of fixed(w'; 0); n * 2^80 without weights */
+    int64_t *count;      /* clusters: rows that take part */
     uint128 fingerprint; /* of the labels: sum mod 2^128 over the rows that take part */
 };
 
@@ -162,7 +163,8 @@ struct backend {
      * block's first row. Results fold into `out` (which the caller initialised), in any order. */
 
     /* facts_init'ed by the caller. */
-    enum status (*facts)(struct work *work, struct block *block, int64_t first, int64_t count, struct facts *out);
+    enum status (*facts)(struct work *work, struct block *block, int64_t first, int64_t count,
+                         struct facts *out);
     /* Columns [column, column + columns) of the rows that take part; unweighted. out: `columns` of them. */
     enum status (*moments)(struct work *work, struct block *block, int64_t first, int64_t count,
                            int64_t column, int64_t columns, struct moments *out);
@@ -174,12 +176,15 @@ struct backend {
     enum status (*begin)(struct work *work, const double *centers);
     /* Labels by the canonical distance, ties to the lowest index. `sums`: rows whose label changed
      * leave their old cluster's sums and enter their new one's, and the fingerprint follows. */
-    enum status (*assign)(struct work *work, struct block *block, int64_t first, int64_t count, bool sums);
+    enum status (*assign)(struct work *work, struct block *block, int64_t first, int64_t count,
+                          bool sums);
     enum status (*assigned)(struct work *work, struct assigned *out); /* after wait */
 
     /* Labels of a tile, to and from host memory. labels_write also tells which rows the sums hold. */
-    enum status (*labels_read)(struct work *work, struct block *block, int64_t first, int64_t count, int32_t *out);
-    enum status (*labels_write)(struct work *work, struct block *block, int64_t first, int64_t count, const int32_t *labels);
+    enum status (*labels_read)(struct work *work, struct block *block, int64_t first, int64_t count,
+                               int32_t *out);
+    enum status (*labels_write)(struct work *work, struct block *block, int64_t first,
+                                int64_t count, const int32_t *labels);
 
     /* The canonical sums: a copy out; a copy in (zeros start a rebuild). */
     enum status (*sums_read)(struct work *work, struct sums *out);
@@ -187,10 +192,11 @@ struct backend {
 
     /* Adds fixed(RN(w_i s_i); L) of the rows that take part, s_i canonical to the row's own centroid
      * by its present label and the centers of begin. per_cluster (NULL: not asked): the same per label. */
-    enum status (*inertia)(struct work *work, struct block *block, int64_t first, int64_t count, int32_t L,
-                           int128 *total, int128 *per_cluster);
+    enum status (*inertia)(struct work *work, struct block *block, int64_t first, int64_t count,
+                           int32_t L, int128 *total, int128 *per_cluster);
     /* sqrt(canonical) of every (row, centroid): count x clusters doubles. Skipped rows: NaN. */
-    enum status (*distances)(struct work *work, struct block *block, int64_t first, int64_t count, double *out);
+    enum status (*distances)(struct work *work, struct block *block, int64_t first, int64_t count,
+                             double *out);
 
     /* Seeding. m_i is the block's seeding distance, P_i = fixed(RN(w_i m_i); L); rows that do not take
      * part have P_i = 0. */
@@ -202,23 +208,26 @@ struct backend {
     enum status (*seed_take)(struct work *work, struct block *block, int64_t first, int64_t count,
                              const double *center, bool first_center, double *largest);
     /* Folds max RN(w_i m_i) alone. */
-    enum status (*seed_largest)(struct work *work, struct block *block, int64_t first, int64_t count, double *largest);
+    enum status (*seed_largest)(struct work *work, struct block *block, int64_t first,
+                                int64_t count, double *largest);
     /* Adds sum of P_i to *total. */
-    enum status (*seed_total)(struct work *work, struct block *block, int64_t first, int64_t count, int32_t L, int128 *total);
+    enum status (*seed_total)(struct work *work, struct block *block, int64_t first, int64_t count,
+                              int32_t L, int128 *total);
     /* The first row of the tile (counted in the block) whose running sum of P exceeds *rest; -1 and *rest
      * reduced by the tile's total when there is none. */
-    enum status (*seed_find)(struct work *work, struct block *block, int64_t first, int64_t count, int32_t L,
-                             int128 *rest, int64_t *row);
+    enum status (*seed_find)(struct work *work, struct block *block, int64_t first, int64_t count,
+                             int32_t L, int128 *rest, int64_t *row);
     /* totals[c] += sum of fixed(RN(w_i min(m_i, canonical(x_i, candidate_c))); L); with `first_center`
      * m_i does not count. candidates: count_c x columns. */
-    enum status (*seed_try)(struct work *work, struct block *block, int64_t first, int64_t count, const double *candidates,
-                            int candidates_count, bool first_center, int32_t L, int128 *totals);
+    enum status (*seed_try)(struct work *work, struct block *block, int64_t first, int64_t count,
+                            const double *candidates, int candidates_count, bool first_center,
+                            int32_t L, int128 *totals);
 
     /* Merges the tile's farthest rows into list[0 .. *held), sorted by distance descending, then row;
      * keeps at most shape.farthest. values: shape.farthest x columns doubles beside it. Left out: distance 0,
      * rows that do not take part, rows whose values equal those of a row already listed before it. */
-    enum status (*farthest)(struct work *work, struct block *block, int64_t first, int64_t count, struct far_row *list,
-                            double *values, int *held);
+    enum status (*farthest)(struct work *work, struct block *block, int64_t first, int64_t count,
+                            struct far_row *list, double *values, int *held);
 
     /* One row's values as doubles (row counted in the block). */
     enum status (*gather)(struct work *work, struct block *block, int64_t row, double *out);
@@ -237,8 +246,8 @@ struct tile_cursor {
     const struct rows *rows; /* of each block */
     int blocks;
     int64_t tile_rows;
-    int at;                  /* present block */
-    int64_t next;            /* its first row that was not handed out */
+    int at;       /* present block */
+    int64_t next; /* its first row that was not handed out */
 };
 struct tile {
     struct block *block;
@@ -246,9 +255,11 @@ struct tile {
     int64_t first, count; /* in the block */
     int64_t row;          /* number of the first row in the whole data */
 };
-static inline struct tile_cursor tile_cursor(struct block *const *block, const struct rows *rows, int blocks, int64_t tile_rows)
+static inline struct tile_cursor tile_cursor(struct block *const *block, const struct rows *rows,
+                                             int blocks, int64_t tile_rows)
 {
-    return (struct tile_cursor){.block = block, .rows = rows, .blocks = blocks, .tile_rows = tile_rows};
+    return (struct tile_cursor){
+        .block = block, .rows = rows, .blocks = blocks, .tile_rows = tile_rows};
 }
 /* False: all were handed out. */
 static inline bool tile_next(struct tile_cursor *cursor, struct tile *out)

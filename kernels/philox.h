@@ -52,7 +52,8 @@ static inline uint64_t philox_u64(uint64_t seed, uint64_t index, uint32_t stage,
 /* The 128 bits of (row, label) that a label fingerprint adds up: key 0. */
 static inline uint128 philox_fingerprint(int64_t row, int32_t label)
 {
-    const uint32_t counter[4] = {(uint32_t)row, (uint32_t)((uint64_t)row >> 32), PHILOX_FINGERPRINT, (uint32_t)label};
+    const uint32_t counter[4] = {(uint32_t)row, (uint32_t)((uint64_t)row >> 32), PHILOX_FINGERPRINT,
+                                 (uint32_t)label};
     const uint32_t key[2] = {0, 0};
     uint32_t out[4];
     philox(counter, key, out);

@@ -40,7 +40,8 @@ struct limits {
 /* Sets every limit to its default. */
 static inline struct limits limits_default(void)
 {
-    return (struct limits){
+    return (struct limits)
+    {
 #define LIMIT(name, preset, least, most, unit, help) .name = (preset),
         LIMITS(LIMIT)
 #undef LIMIT

@@ -34,10 +34,14 @@ struct claim {
     const char *name;
     void (*run)(struct check *check);
 };
-#define CLAIM(function) {#function, function}
+#define CLAIM(function)     \
+    {                       \
+#function, function \
+    }
 
 /* The words that a failure prints: which case it was, ready to rerun. */
-__attribute__((format(printf, 2, 3), unused)) static void check_note(struct check *check, const char *format, ...)
+__attribute__((format(printf, 2, 3), unused)) static void check_note(struct check *check,
+                                                                     const char *format, ...)
 {
     va_list list;
     va_start(list, format);
@@ -51,7 +55,8 @@ __attribute__((unused)) static void check_skip(struct check *check, const char *
     check->skipped = why;
 }
 
-__attribute__((format(printf, 4, 5), unused)) static bool check_failed(struct check *check, const char *file, int line, const char *format, ...)
+__attribute__((format(printf, 4, 5), unused)) static bool
+check_failed(struct check *check, const char *file, int line, const char *format, ...)
 {
     va_list list;
     check->failures++;
@@ -68,50 +73,65 @@ __attribute__((format(printf, 4, 5), unused)) static bool check_failed(struct ch
 /* Each yields whether it held. */
 #define check_true(check, condition) \
     ((condition) ? true : check_failed((check), __FILE__, __LINE__, "%s does not hold", #condition))
-#define check_equal_i64(check, got, want) check_i64((check), __FILE__, __LINE__, #got, (int64_t)(got), (int64_t)(want))
-#define check_equal_u64(check, got, want) check_u64((check), __FILE__, __LINE__, #got, (uint64_t)(got), (uint64_t)(want))
-#define check_equal_bits(check, got, want) check_bits((check), __FILE__, __LINE__, #got, (got), (want)) /* doubles */
-#define check_equal_text(check, got, want) check_text((check), __FILE__, __LINE__, #got, (got), (want))
+#define check_equal_i64(check, got, want) \
+    check_i64((check), __FILE__, __LINE__, #got, (int64_t)(got), (int64_t)(want))
+#define check_equal_u64(check, got, want) \
+    check_u64((check), __FILE__, __LINE__, #got, (uint64_t)(got), (uint64_t)(want))
+#define check_equal_bits(check, got, want) \
+    check_bits((check), __FILE__, __LINE__, #got, (got), (want)) /* doubles */
+#define check_equal_text(check, got, want) \
+    check_text((check), __FILE__, __LINE__, #got, (got), (want))
 #define check_equal_bytes(check, got, want, bytes) \
     check_memory((check), __FILE__, __LINE__, #got, (got), (want), (bytes))
 #define check_near(check, got, want, relative) \
     check_close((check), __FILE__, __LINE__, #got, (got), (want), (relative))
 
-__attribute__((unused)) static bool check_i64(struct check *check, const char *file, int line, const char *what, int64_t got, int64_t want)
+__attribute__((unused)) static bool check_i64(struct check *check, const char *file, int line,
+                                              const char *what, int64_t got, int64_t want)
 {
     return got == want ||
            check_failed(check, file, line, "%s is %" PRId64 ", not %" PRId64, what, got, want);
 }
-__attribute__((unused)) static bool check_u64(struct check *check, const char *file, int line, const char *what, uint64_t got, uint64_t want)
+__attribute__((unused)) static bool check_u64(struct check *check, const char *file, int line,
+                                              const char *what, uint64_t got, uint64_t want)
 {
     return got == want ||
            check_failed(check, file, line, "%s is %" PRIu64 ", not %" PRIu64, what, got, want);
 }
-__attribute__((unused)) static bool check_bits(struct check *check, const char *file, int line, const char *what, double got, double want)
+__attribute__((unused)) static bool check_bits(struct check *check, const char *file, int line,
+                                               const char *what, double got, double want)
 {
     uint64_t a, b;
     memcpy(&a, &got, sizeof a);
     memcpy(&b, &want, sizeof b);
     return a == b || check_failed(check, file, line, "%s is %a, not %a", what, got, want);
 }
-__attribute__((unused)) static bool check_text(struct check *check, const char *file, int line, const char *what, const char *got, const char *want)
+__attribute__((unused)) static bool check_text(struct check *check, const char *file, int line,
+                                               const char *what, const char *got, const char *want)
 {
     return (got && want && strcmp(got, want) == 0) ||
-           check_failed(check, file, line, "%s is \"%s\", not \"%s\"", what, got ? got : "(null)", want ? want : "(null)");
+           check_failed(check, file, line, "%s is \"%s\", not \"%s\"", what, got ? got : "(null)",
+                        want ? want : "(null)");
 }
-__attribute__((unused)) static bool check_memory(struct check *check, const char *file, int line, const char *what, const void *got, const void *want, size_t bytes)
+__attribute__((unused)) static bool check_memory(struct check *check, const char *file, int line,
+                                                 const char *what, const void *got,
+                                                 const void *want, size_t bytes)
 {
     const unsigned char *a = got, *b = want;
     for (size_t i = 0; i < bytes; i++)
         if (a[i] != b[i])
-            return check_failed(check, file, line, "%s differs at byte %zu of %zu: %02x, not %02x", what, i, bytes, a[i], b[i]);
+            return check_failed(check, file, line, "%s differs at byte %zu of %zu: %02x, not %02x",
+                                what, i, bytes, a[i], b[i]);
     return true;
 }
-__attribute__((unused)) static bool check_close(struct check *check, const char *file, int line, const char *what, double got, double want, double relative)
+__attribute__((unused)) static bool check_close(struct check *check, const char *file, int line,
+                                                const char *what, double got, double want,
+                                                double relative)
 {
     double bound = relative * fmax(fabs(got), fabs(want));
     return fabs(got - want) <= bound || (isnan(got) && isnan(want)) ||
-           check_failed(check, file, line, "%s is %.17g, not %.17g within %g", what, got, want, relative);
+           check_failed(check, file, line, "%s is %.17g, not %.17g within %g", what, got, want,
+                        relative);
 }
 
 /* A small generator for test data; not for answers. */
@@ -142,7 +162,8 @@ __attribute__((unused)) static bool check_asked(const char *name, int argc, char
     return false;
 }
 
-__attribute__((unused)) static int check_main(int argc, char **argv, const struct claim *claims, size_t count)
+__attribute__((unused)) static int check_main(int argc, char **argv, const struct claim *claims,
+                                              size_t count)
 {
     int passed = 0, failed = 0, skipped = 0;
 
@@ -156,8 +177,11 @@ __attribute__((unused)) static int check_main(int argc, char **argv, const struc
         if (!check_asked(claims[i].name, argc, argv))
             continue;
         claims[i].run(&check);
-        printf("%s %s%s%s\n", check.failures ? "FAIL" : check.skipped ? "skip" : "ok  ", claims[i].name,
-               check.skipped ? ": " : "", check.skipped ? check.skipped : "");
+        printf("%s %s%s%s\n",
+               check.failures  ? "FAIL"
+               : check.skipped ? "skip"
+                               : "ok  ",
+               claims[i].name, check.skipped ? ": " : "", check.skipped ? check.skipped : "");
         failed += check.failures > 0;
         skipped += check.failures == 0 && check.skipped;
         passed += check.failures == 0 && !check.skipped;
@@ -166,11 +190,11 @@ __attribute__((unused)) static int check_main(int argc, char **argv, const struc
     return failed > 0;
 }
 
-#define CHECKS(...)                                                                               \
-    int main(int argc, char **argv)                                                               \
-    {                                                                                             \
-        static const struct claim claims[] = {__VA_ARGS__};                                       \
-        return check_main(argc, argv, claims, sizeof claims / sizeof claims[0]);                  \
+#define CHECKS(...)                                                              \
+    int main(int argc, char **argv)                                              \
+    {                                                                            \
+        static const struct claim claims[] = {__VA_ARGS__};                      \
+        return check_main(argc, argv, claims, sizeof claims / sizeof claims[0]); \
     }
 
 #endif

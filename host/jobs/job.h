@@ -70,6 +70,8 @@ struct job_request {
     /* PREDICT, EVALUATE */
     struct model *model; /* pinned */
     bool want_labels, want_distances;
+
+    struct job_request *next; /* of a list of what is to be freed */
 };
 void job_request_free(struct job_request **request);
 
