@@ -32,14 +32,7 @@ static bool scenario(struct check *check, struct scene *scene, const char *fault
     if (job.first) {
         struct watch *watch = job_watch(scene->dispatcher, job.first->name, 0, on_update, &watcher);
         inbox_wait(&job, &job.finished, 1);
-        if (watch) {
-            pthread_mutex_lock(&watcher.lock);
-            bool over = watcher.lasts > 0;
-            pthread_mutex_unlock(&watcher.lock);
-            if (!over)
-                job_watch_ready(watch);
-        }
-        inbox_wait(&watcher, &watcher.lasts, 1);
+        watch_to_the_end(&watcher, watch, 0);
     }
     inbox_wait(&job, &job.finished, 1);
     job_submit(scene->dispatcher, predict, NULL, on_finished, &other);

@@ -146,6 +146,23 @@ __attribute__((unused)) static void inbox_wait(struct inbox *inbox, const int *c
     pthread_mutex_unlock(&inbox->lock);
 }
 
+/* Says ready once for each update, of which `said` were answered before, until `last` has come. */
+__attribute__((unused)) static void watch_to_the_end(struct inbox *inbox, struct watch *watch,
+                                                     int said)
+{
+    for (;;) {
+        pthread_mutex_lock(&inbox->lock);
+        while (inbox->updates <= said && inbox->lasts == 0)
+            pthread_cond_wait(&inbox->wake, &inbox->lock);
+        bool over = inbox->lasts > 0;
+        pthread_mutex_unlock(&inbox->lock);
+        if (over)
+            return;
+        said++;
+        job_watch_ready(watch);
+    }
+}
+
 /* One question and its answer. */
 __attribute__((unused)) static struct job_view *get_job(struct scene *scene, const char *name)
 {

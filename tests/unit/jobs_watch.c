@@ -26,9 +26,8 @@ static void a_watcher_hears_at_once_then_at_most_ten_times_a_second(struct check
     check_true(check, clock_ns() - begun >= 300 * MS - MS); /* three pauses of 100 ms */
     check_true(check, watcher.last->progress.round > 0);
     check_true(check, watcher.last->rows_per_second > 0);
-    job_watch_ready(watch);
     cancel(&scene, name, NULL);
-    inbox_wait(&watcher, &watcher.lasts, 1);
+    watch_to_the_end(&watcher, watch, 3);
     check_equal_i64(check, watcher.last->state, JOB_CANCELLED);
     inbox_wait(&job, &job.finished, 1);
     inbox_clear(&watcher);

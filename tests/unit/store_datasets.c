@@ -299,6 +299,9 @@ static void another_content_hash_is_refused(struct check *check)
     upload_close(&upload);
     check_equal_i64(check, dataset_commit(scene.catalog, view.upload, zeros, &sealed, NULL),
                     STATUS_CHECKSUM);
+    check_equal_i64(check, dataset_get(scene.catalog, "d", &sealed, NULL), STATUS_OK);
+    check_equal_i64(check, sealed.state, DATASET_OPEN);
+    dataset_view_free(&sealed);
     check_equal_i64(check, dataset_commit(scene.catalog, view.upload, NULL, &sealed, NULL),
                     STATUS_OK);
     dataset_view_free(&sealed);

@@ -220,6 +220,30 @@ static void a_damaged_file_is_data_loss_for_that_model_alone(struct check *check
     scene_close(check, &scene);
 }
 
+static void a_file_of_another_model_is_not_taken_for_its_own(struct check *check)
+{
+    struct scene scene;
+    char mine[256], command[600];
+    struct model_view view;
+
+    if (!scene_open(check, &scene))
+        return;
+    keep(&scene, "mine", 1, NULL);
+    check_equal_i64(check, files(&scene, mine, sizeof mine), 1);
+    snprintf(command, sizeof command, "cp '%s' '%s/copy'", mine, scene.folder);
+    check_equal_i64(check, system(command), 0);
+    check_equal_i64(check, model_delete(scene.catalog, "mine", 0, NULL), STATUS_OK);
+    keep(&scene, "other", 2, NULL);
+    check_equal_i64(check, files(&scene, mine, sizeof mine), 1);
+    snprintf(command, sizeof command, "mv '%s/copy' '%s'", scene.folder, mine);
+    check_equal_i64(check, system(command), 0);
+    if (!scene_again(check, &scene))
+        return;
+    check_equal_i64(check, model_get(scene.catalog, "other", 0, &view, &scene.error),
+                    STATUS_DAMAGED);
+    scene_close(check, &scene);
+}
+
 static void a_second_server_is_kept_out(struct check *check)
 {
     struct scene scene, other;
@@ -546,8 +570,9 @@ static void the_quota_counts_models_and_datasets(struct check *check)
 #ifdef BARY_FAULTS
 CHECKS(CLAIM(a_model_is_whole_after_a_restart), CLAIM(a_version_is_never_used_twice),
        CLAIM(lists_go_by_name_and_version), CLAIM(a_damaged_file_is_data_loss_for_that_model_alone),
-       CLAIM(a_second_server_is_kept_out), CLAIM(folders_that_cannot_serve_are_refused),
-       CLAIM(the_folder_is_its_owners_alone), CLAIM(the_quota_counts_models_and_datasets),
+       CLAIM(a_file_of_another_model_is_not_taken_for_its_own), CLAIM(a_second_server_is_kept_out),
+       CLAIM(folders_that_cannot_serve_are_refused), CLAIM(the_folder_is_its_owners_alone),
+       CLAIM(the_quota_counts_models_and_datasets),
        CLAIM(kill_at_every_point_keeps_every_acknowledged_model),
        CLAIM(kill_at_random_moments_keeps_every_acknowledged_model),
        CLAIM(a_failure_leaves_no_trace_and_the_catalog_works_on), CLAIM(a_full_disk_still_deletes),
@@ -555,6 +580,7 @@ CHECKS(CLAIM(a_model_is_whole_after_a_restart), CLAIM(a_version_is_never_used_tw
 #else
 CHECKS(CLAIM(a_model_is_whole_after_a_restart), CLAIM(a_version_is_never_used_twice),
        CLAIM(lists_go_by_name_and_version), CLAIM(a_damaged_file_is_data_loss_for_that_model_alone),
-       CLAIM(a_second_server_is_kept_out), CLAIM(folders_that_cannot_serve_are_refused),
-       CLAIM(the_folder_is_its_owners_alone), CLAIM(the_quota_counts_models_and_datasets))
+       CLAIM(a_file_of_another_model_is_not_taken_for_its_own), CLAIM(a_second_server_is_kept_out),
+       CLAIM(folders_that_cannot_serve_are_refused), CLAIM(the_folder_is_its_owners_alone),
+       CLAIM(the_quota_counts_models_and_datasets))
 #endif
