@@ -56,10 +56,7 @@ class Command:
             [BARY, *map(str, words)],
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **more,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **more},
         )
 
     def __call__(self, *words: object) -> Ended:
@@ -92,14 +89,9 @@ class Server:
     def __init__(self, folder: Path, *arguments: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.unix = f"unix:{folder / 'b.sock'}"
-        self.log = open(folder / "log", "w")
-        self.process = subprocess.Popen(
-            [BARYD, "--listen", "127.0.0.1:0", "--listen", self.unix, "--state", str(folder / "state")]
-            + ["--http", "127.0.0.1:0", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=self.log,
-            text=True,
-        )
+        words = ["--listen", "127.0.0.1:0", "--listen", self.unix, "--state", str(folder / "state"), "--http", "127.0.0.1:0"]
+        with open(folder / "log", "w") as log:
+            self.process = subprocess.Popen([BARYD, *words, *arguments], stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, (folder / "log").read_text()
@@ -117,7 +109,6 @@ class Server:
             self.process.wait()
         assert self.process.stdout is not None
         self.process.stdout.close()
-        self.log.close()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -145,3 +146,19 @@ def test_progress_is_a_line_every_two_seconds(bary: Command, folder: Path) -> No
     lines = ended.error.splitlines()
     assert 2 <= len(lines) - 1 <= 3, lines
     assert all("round " in line or line in ("seeding", "reading") for line in lines[:-1]), lines
+
+
+def test_on_a_terminal_one_line_is_rewritten_and_cleared(bary: Command, folder: Path) -> None:
+    here, there = os.openpty()
+    process = bary.start(*long_fit(folder), "--local", "--max-runtime", 1.5, stderr=there)
+    os.close(there)
+    said = b""
+    while b"max_runtime" not in said or not said.endswith(b"\n"):
+        said += os.read(here, 4096)
+    process.communicate(timeout=30 * SLOWNESS)
+    os.close(here)
+    lines = said.decode().split("\r\033[K")
+    assert len(lines) > 3, lines
+    assert lines[0] == ""
+    assert "\n" not in "".join(lines[:-1])
+    assert lines[-1] == "bary: job 'local' ran longer than max_runtime=1500 ms\r\n"

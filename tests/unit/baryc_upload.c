@@ -138,6 +138,54 @@ static void take_all(struct peer *peer)
     commit(peer);
 }
 
+static void take_four_streams(struct peer *peer)
+{
+    struct held *held = peer->state;
+
+    create(peer);
+    for (int i = 0; i < 4; i++) {
+        struct served served = stream(peer, held, 64);
+        answer_held(peer, &served, held);
+    }
+    commit(peer);
+}
+
+/* Called by any of the streams, one at a time. */
+static void note_bytes(void *context, int64_t bytes, int64_t total)
+{
+    int64_t *most = context;
+
+    *most = bytes >= *most && bytes <= total ? bytes : -1;
+}
+
+static void four_streams_carry_every_chunk_once(struct check *check)
+{
+    enum { BYTES = 30 * CHUNK + 17 };
+    struct held held = {.bytes = calloc(1, BYTES), .count = BYTES, .unit = 1};
+    unsigned char *file = malloc(BYTES);
+    int64_t most = 0;
+    struct baryc_upload what = {.npy = file,
+                                .npy_bytes = BYTES,
+                                .chunk_bytes = CHUNK,
+                                .progress = note_bytes,
+                                .progress_context = &most};
+    Bary__V1__Dataset *dataset = NULL;
+    struct peer peer;
+    struct baryc *bary = peer_start(&peer, check, take_four_streams, &held);
+
+    for (size_t i = 0; i < BYTES; i++)
+        file[i] = (unsigned char)(i * 7 + i / 251);
+    check_equal_i64(check, baryc_upload(bary, &what, NULL, &dataset, NULL), 0);
+    check_equal_bytes(check, held.bytes, file, BYTES);
+    check_equal_i64(check, held.chunks, 31);
+    check_equal_i64(check, held.twice, 0);
+    check_equal_i64(check, most, BYTES);
+    baryc_free(dataset);
+    peer_stop(&peer, &bary);
+    free(file);
+    free(held.bytes);
+}
+
 static void columns_travel_as_blocks_of_whole_rows(struct check *check)
 {
     enum { ROWS = 20000, ROW = 3 * 4 + 8, ROWS_A_CHUNK = CHUNK / ROW };
@@ -219,5 +267,6 @@ static void impossible_uploads_are_refused_before_any_call(struct check *check)
 }
 
 CHECKS(CLAIM(crc_of_the_standard_string), CLAIM(a_damaged_chunk_is_sent_again_and_no_other),
-       CLAIM(columns_travel_as_blocks_of_whole_rows), CLAIM(a_failed_upload_leaves_no_dataset),
+       CLAIM(four_streams_carry_every_chunk_once), CLAIM(columns_travel_as_blocks_of_whole_rows),
+       CLAIM(a_failed_upload_leaves_no_dataset),
        CLAIM(impossible_uploads_are_refused_before_any_call))
