@@ -1,4 +1,4 @@
-"""Every method of the service, one row each: what a blocking and an asyncio client both go by."""
+"""Every method of the service, one row each: what a client goes by, blocking or not."""
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bary import errors
+from bary._descriptions import DatasetInfo
 from bary._proto import clustering_service_pb2 as clustering
 from bary._proto import dataset_service_pb2 as dataset
 from bary._proto import types_pb2 as types
-from bary._results import DatasetInfo
 from bary._wire import (
     CHUNK_BYTES,
     INLINE_BYTES_MAX,

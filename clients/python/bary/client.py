@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from bary import _methods as methods
 from bary import errors
 from bary._channel import Channel
+from bary._datasets import Dataset, Datasets
+from bary._descriptions import DatasetInfo, ModelInfo, ServerInfo
 from bary._failure import from_job
+from bary._jobs import Job, Jobs
+from bary._models import Models
 from bary._proto import clustering_service_pb2 as clustering
-from bary._proto import dataset_service_pb2 as dataset
-from bary._proto import job_service_pb2 as job
-from bary._proto import model_service_pb2 as model
 from bary._proto import server_service_pb2 as server
 from bary._proto import types_pb2 as types
 from bary._requests import (
     CALL_SECONDS_MAX,
-    WAIT_SECONDS,
-    WEIGHT_COLUMN,
     EmptyClusters,
     FitOptions,
     InitName,
@@ -33,12 +29,10 @@ from bary._requests import (
     Placement,
     SentRows,
     as_centers,
-    create_request,
     dataset_rows,
     dataset_source,
     evaluate_request,
     fit_request,
-    job_state,
     model_centers,
     plan_rows,
     predict_chunks,
@@ -47,23 +41,16 @@ from bary._requests import (
     put_init,
 )
 from bary._results import (
-    DatasetInfo,
     EvaluateResult,
     FitResult,
     FloatArray,
     JobStatus,
-    LabelArray,
-    ModelInfo,
     PredictResult,
-    ServerInfo,
-    floats,
-    join,
+    Progress,
+    Report,
 )
 from bary._session import CONNECT_SECONDS, SESSION
-from bary._upload import upload
-from bary._wire import Array, Block, as_block, as_weights
-
-log = logging.getLogger("bary")
+from bary._wire import Array, as_block
 
 _INTERRUPT_SECONDS = 2.0
 
@@ -111,329 +98,8 @@ def connect(address: str | None = None, timeout: float = CONNECT_SECONDS) -> Cli
     return client
 
 
-class Dataset:
-    """A sealed dataset on the server; as a context manager it is deleted at the end.
-
-    Attributes
-    ----------
-    name : str
-        "namespaces/default/datasets/...".
-    info : DatasetInfo
-        Its description when this handle was made.
-    """
-
-    def __init__(self, datasets: Datasets, info: DatasetInfo) -> None:
-        self._datasets = datasets
-        self.name = info.name
-        self.info = info
-
-    def __repr__(self) -> str:
-        return f"Dataset({self.name!r}, rows={self.info.rows})"
-
-    def delete(self) -> None:
-        """Hide it at once; its memory goes when the last job lets go of it."""
-        self._datasets.delete(self.name)
-
-    def __enter__(self) -> Dataset:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with contextlib.suppress(errors.DatasetNotFoundError, errors.UnreachableError):
-            self.delete()
-
-
 Rows: TypeAlias = npt.ArrayLike | Dataset
 """What holds rows: an array, a pandas, polars or Arrow table, or a `Dataset`."""
-
-_Item = TypeVar("_Item")
-
-
-def _pages(fetch: Callable[[str], tuple[list[_Item], str]]) -> Iterator[_Item]:
-    token = ""
-    while True:
-        items, token = fetch(token)
-        yield from items
-        if not token:
-            return
-
-
-class Datasets:
-    """Datasets of the server: `client.datasets`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def upload(
-        self,
-        X: npt.ArrayLike,
-        name: str = "",
-        *,
-        sample_weight: npt.ArrayLike | None = None,
-        ttl: float | None = None,
-    ) -> Dataset:
-        """Create a dataset, send its rows over four streams, and seal it.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features), or a pandas, polars or Arrow table
-            Numbers. An array becomes one vector column "x"; a table keeps its columns. Row-major
-            arrays are copied once, into the messages; column-major ones go chunk by chunk.
-        name : str, default ""
-            ``[a-z0-9][a-z0-9._-]{0,62}``; "": the server makes one.
-        sample_weight : array-like of shape (n_rows,), optional
-            Sent as one more column, "sample_weight", which a fit can name.
-        ttl : float, optional
-            Idle seconds after which it goes; default: the server's limit `dataset_ttl_s`.
-
-        Returns
-        -------
-        Dataset
-            Sealed.
-
-        Raises
-        ------
-        bary.errors.NameTakenError
-            A dataset of this name exists.
-        bary.errors.MemoryPressureError, bary.errors.ExceedsCapacityError
-            The server has no room for it now, or ever.
-        bary.errors.ShapeMismatchError
-            Not two-dimensional.
-        """
-        block = as_block(X)
-        if sample_weight is not None:
-            block, _ = block.with_column(WEIGHT_COLUMN, as_weights(sample_weight, block.rows))
-        return self._upload(block, name, ttl)
-
-    def _upload(self, block: Block, name: str = "", ttl: float | None = None) -> Dataset:
-        created = self._create(block, name, ttl)
-        try:
-            upload(self._client._channel, created.upload_id, block)
-            sealed = self._commit(created.upload_id)
-        except BaseException:
-            with contextlib.suppress(errors.BaryError):
-                self.delete(created.name)
-            raise
-        log.debug("uploaded %d bytes as %s", block.bytes, created.name)
-        return Dataset(self, DatasetInfo.of(sealed))
-
-    def _create(self, block: Block, name: str, ttl: float | None) -> dataset.Dataset:
-        return self._client._unary(methods.DATASET_CREATE, create_request(block, name, ttl))
-
-    def _commit(self, upload_id: str) -> dataset.Dataset:
-        """Seal; past a call's deadline sealing goes on, so it is asked again."""
-        request = dataset.CommitDatasetRequest(upload_id=upload_id)
-        while True:
-            try:
-                return self._client._unary(methods.DATASET_COMMIT, request)
-            except errors.DeadlineError:
-                log.debug("upload %s is still being sealed", upload_id)
-
-    def get(self, name: str) -> Dataset:
-        """Return the dataset of a name; `bary.errors.DatasetNotFoundError` if there is none."""
-        answer = self._client._unary(methods.DATASET_GET, dataset.GetDatasetRequest(name=name))
-        return Dataset(self, DatasetInfo.of(answer))
-
-    def list(self) -> list[DatasetInfo]:
-        """Return all datasets."""
-
-        def fetch(token: str) -> tuple[list[DatasetInfo], str]:
-            request = dataset.ListDatasetsRequest(page_token=token)
-            answer = self._client._unary(methods.DATASET_LIST, request)
-            return [DatasetInfo.of(d) for d in answer.datasets], answer.next_page_token
-
-        return list(_pages(fetch))
-
-    def delete(self, name: str) -> None:
-        """Hide a dataset at once; its memory goes when the last job lets go of it."""
-        self._client._unary(methods.DATASET_DELETE, dataset.DeleteDatasetRequest(name=name))
-
-
-class Models:
-    """Models that the server keeps: `client.models`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def get(self, name: str) -> ModelInfo:
-        """Return a model: "m" is its newest version, "m/versions/3" that one."""
-        return ModelInfo.of(
-            self._client._unary(methods.MODEL_GET, model.GetModelRequest(name=name))
-        )
-
-    def list(self) -> list[ModelInfo]:
-        """Return all models, without their centers."""
-
-        def fetch(token: str) -> tuple[list[ModelInfo], str]:
-            request = model.ListModelsRequest(page_token=token)
-            answer = self._client._unary(methods.MODEL_LIST, request)
-            return [ModelInfo.of(m) for m in answer.models], answer.next_page_token
-
-        return list(_pages(fetch))
-
-    def delete(self, name: str) -> None:
-        """Delete a version, or with no version all of them."""
-        self._client._unary(methods.MODEL_DELETE, model.DeleteModelRequest(name=name))
-
-
-class Job:
-    """A fit on the server.
-
-    `wait`, `watch` and `result` cancel it when they are interrupted (Ctrl-C), if this handle is
-    the one that `Client.fit` gave; a handle from `client.jobs` leaves it alone.
-
-    Attributes
-    ----------
-    name : str
-        "namespaces/default/jobs/...".
-    """
-
-    def __init__(self, client: Client, message: types.Job, *, owned: bool) -> None:
-        self._client = client
-        self._last = message
-        self._owned = owned
-        self.name = message.name
-
-    def __repr__(self) -> str:
-        return f"Job({self.name!r}, {self._status.state})"
-
-    @property
-    def _status(self) -> JobStatus:
-        return JobStatus.of(self._last)
-
-    def status(self) -> JobStatus:
-        """Ask for its present state."""
-        if not self._status.done:
-            self._last = self._client._unary(methods.JOB_GET, job.GetJobRequest(name=self.name))
-        return self._status
-
-    def cancel(self) -> JobStatus:
-        """Ask it to stop, which takes 0.1 s at most, and return its state then."""
-        answer = self._client._unary(methods.JOB_CANCEL, job.CancelJobRequest(name=self.name))
-        if answer.HasField("job"):
-            self._last = answer.job
-        return self._status
-
-    def wait(self, timeout: float | None = None) -> JobStatus:
-        """Wait for its end.
-
-        Parameters
-        ----------
-        timeout : float, optional
-            Seconds; default: until the end.
-
-        Returns
-        -------
-        JobStatus
-            Its last state, however it ended.
-
-        Raises
-        ------
-        bary.errors.DeadlineError
-            It is not over after `timeout`; it goes on. Also a `TimeoutError`.
-        """
-        end = None if timeout is None else time.monotonic() + timeout
-        with self._cancelled_on_interrupt():
-            while not self._status.done:
-                left = WAIT_SECONDS if end is None else min(WAIT_SECONDS, end - time.monotonic())
-                if left <= 0:
-                    raise errors.DeadlineError(f"job '{self.name}' is not over after {timeout:g} s")
-                request = job.WaitJobRequest(name=self.name)
-                request.timeout.FromNanoseconds(int(left * 1e9))
-                self._last = self._client._unary(
-                    methods.JOB_WAIT, request, timeout=CALL_SECONDS_MAX
-                )
-        return self._status
-
-    def watch(self) -> Iterator[JobStatus]:
-        """Yield its present state, then every change (at most 10 a second), until its end."""
-        with self._cancelled_on_interrupt():
-            if self._status.done:
-                yield self._status
-            while not self._status.done:
-                request = job.WatchJobRequest(name=self.name)
-                for message in self._client._channel.down(methods.JOB_WATCH, request):
-                    self._last = message
-                    yield self._status
-
-    def result(self, timeout: float | None = None) -> FitResult:
-        """Wait for its end and return what it found.
-
-        Raises
-        ------
-        bary.errors.BaryError
-            What it failed with; `bary.errors.CancelledError` when it was cancelled;
-            `bary.errors.DeadlineError` when it is not over after `timeout` seconds.
-        """
-        self.wait(timeout)
-        if self._last.HasField("error"):
-            raise from_job(self._last.error)
-        if not self._last.HasField("fit"):
-            self._last = self._client._unary(methods.JOB_GET, job.GetJobRequest(name=self.name))
-        fit = self._last.fit
-        centers = (
-            np.array(self._read(job.JOB_ARRAY_CLUSTER_CENTERS), dtype=np.float64)
-            if fit.centers_omitted
-            else floats(fit.cluster_centers)
-        )
-        return FitResult.of(fit, self._last.report, centers, self._labels(fit))
-
-    def _labels(self, fit: types.FitResult) -> LabelArray | None:
-        if fit.HasField("labels"):
-            return np.array(join([fit.labels]), dtype=np.int32)
-        if fit.labels_omitted:
-            return np.array(self._read(job.JOB_ARRAY_LABELS), dtype=np.int32)
-        return None
-
-    def _read(self, array: job.JobArray) -> Array:
-        request = job.ReadJobRequest(name=self.name, array=array)
-        return join([part.values for part in self._client._channel.down(methods.JOB_READ, request)])
-
-    @contextlib.contextmanager
-    def _cancelled_on_interrupt(self) -> Iterator[None]:
-        try:
-            yield
-        except KeyboardInterrupt:
-            if self._owned and self.name:
-                with contextlib.suppress(errors.BaryError):
-                    self.cancel()
-            raise
-
-
-class Jobs:
-    """Jobs of the server: `client.jobs`."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def get(self, name: str) -> Job:
-        """Return a handle of a job; `bary.errors.JobNotFoundError` if there is none."""
-        answer = self._client._unary(methods.JOB_GET, job.GetJobRequest(name=name))
-        return Job(self._client, answer, owned=False)
-
-    def list(self, *, tag: str = "", state: str = "") -> list[JobStatus]:
-        """Return all jobs; only those with a tag, or in a state such as "running", if given."""
-        wanted = job_state(state)
-
-        def fetch(token: str) -> tuple[list[JobStatus], str]:
-            request = job.ListJobsRequest(page_token=token, tag=tag, state=wanted)
-            answer = self._client._unary(methods.JOB_LIST, request)
-            return [JobStatus.of(j) for j in answer.jobs], answer.next_page_token
-
-        return list(_pages(fetch))
-
-    def cancel(self, *, name: str = "", tag: str = "") -> None:
-        """Cancel one job by its name, or all that bear a tag."""
-        request = job.CancelJobRequest()
-        if name:
-            request.name = name
-        else:
-            request.tag = tag
-        self._client._unary(methods.JOB_CANCEL, request)
 
 
 class Client:
@@ -813,6 +479,8 @@ __all__ = [
     "Models",
     "Placement",
     "PredictResult",
+    "Progress",
+    "Report",
     "Rows",
     "ServerInfo",
     "connect",
