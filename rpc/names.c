@@ -43,6 +43,14 @@ static bool take_part(const char **text, char *out, size_t room)
     return true;
 }
 
+/* What no name can be is not there: [a-z0-9][a-z0-9._-]{0,62}. */
+static bool is_id(const char *text)
+{
+    static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+
+    return isalnum((unsigned char)*text) && text[strspn(text, rest)] == '\0';
+}
+
 static bool take_version(const char **text, int64_t *version)
 {
     char *end;
@@ -71,7 +79,7 @@ enum status name_parse(const struct principal *principal, enum thing thing, cons
     if (take_word(&text, "namespaces"))
         good = take_part(&text, space, sizeof space) && *text++ == '/' &&
                take_word(&text, row->folder);
-    if (!good || !take_part(&text, found, sizeof found) ||
+    if (!good || !take_part(&text, found, sizeof found) || !is_id(found) ||
         !take_version(&text, version ? &number : NULL) || *text != '\0')
         return error_set(error, row->not_found, fields, 1);
     if (auth_allow_namespace(principal, space, row->not_found, given, error) != STATUS_OK)
