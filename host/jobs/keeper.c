@@ -34,6 +34,18 @@ void keeper_trash(struct keeper *keeper, struct job *job)
     keeper_add(keeper, job, false);
 }
 
+void keeper_free(struct keeper *keeper, struct job_request **request)
+{
+    if (!*request)
+        return;
+    pthread_mutex_lock(&keeper->lock);
+    (*request)->next = keeper->unused;
+    keeper->unused = *request;
+    pthread_cond_signal(&keeper->wake);
+    pthread_mutex_unlock(&keeper->lock);
+    *request = NULL;
+}
+
 static void model_store(struct job *job)
 {
     struct model_view view = {0};
@@ -60,27 +72,35 @@ static void model_store(struct job *job)
 static void *keeper_main(void *opaque)
 {
     struct keeper *keeper = opaque;
+    struct job_request *unused;
     struct job *trash, *job;
     bool stop;
 
     do {
         pthread_mutex_lock(&keeper->lock);
-        while (!keeper->stop && !keeper->first && !keeper->trash)
+        while (!keeper->stop && !keeper->first && !keeper->trash && !keeper->unused)
             pthread_cond_wait(&keeper->wake, &keeper->lock);
         trash = keeper->trash;
         keeper->trash = NULL;
+        unused = keeper->unused;
+        keeper->unused = NULL;
         job = keeper->first;
         if (job) {
             keeper->first = job->keep_next;
             if (!keeper->first)
                 keeper->last = &keeper->first;
         }
-        stop = keeper->stop && !trash && !job;
+        stop = keeper->stop && !trash && !job && !unused;
         pthread_mutex_unlock(&keeper->lock);
         while (trash) {
             struct job *next = trash->keep_next;
             job_free(trash);
             trash = next;
+        }
+        while (unused) {
+            struct job_request *request = unused;
+            unused = request->next;
+            job_request_free(&request);
         }
         if (job)
             model_store(job);

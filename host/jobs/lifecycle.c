@@ -184,6 +184,8 @@ void job_end(struct dispatcher *dispatcher, struct job *job, enum job_state stat
     queue_remove(dispatcher, job);
     job_count(dispatcher, job);
     rate_ended(dispatcher, job->lane);
+    if (!job->started_ns) /* nobody ran it: the pin of its dataset must not wait until it is forgotten */
+        keeper_free(&dispatcher->keeper, &job->request);
     job_release(dispatcher, job);
     waits_end(dispatcher, job);
     watches_tell(job);

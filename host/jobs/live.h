@@ -154,8 +154,9 @@ struct keeper {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool started, stop;
-    struct job *first, **last; /* models to keep */
-    struct job *trash;         /* jobs to free */
+    struct job *first, **last;  /* models to keep */
+    struct job *trash;          /* jobs to free */
+    struct job_request *unused; /* requests to free: of jobs that ended in the queue */
 };
 
 struct lane_rate {
@@ -272,6 +273,7 @@ bool keeper_start(struct keeper *keeper);
 void keeper_stop(struct keeper *keeper);
 void keeper_store(struct keeper *keeper, struct job *job);
 void keeper_trash(struct keeper *keeper, struct job *job);
+void keeper_free(struct keeper *keeper, struct job_request **request); /* NULL is fine */
 
 /* device.c */
 enum status devices_open(struct dispatcher *dispatcher, const struct dispatcher_options *options,

@@ -163,3 +163,17 @@ def test_an_idle_upload_is_given_up(start: object) -> None:
         until(lambda: server.metric("memory_reserved_bytes") == 0, "its memory given back", 20)
         with wire.refused("UPLOAD_NOT_FOUND"):
             bary.upload(made.upload_id, DATA[:10])
+
+
+def test_a_job_cancelled_in_the_queue_gives_its_dataset_back(prepared: tuple[Server, Client]) -> None:
+    server, bary = prepared
+    running = bary.clustering.Fit(fit_request("data", 16, max_iter=1_000_000, fixed_rounds=True)).name
+    until(lambda: server.metric("jobs_running") == 1, "running")
+    held = server.metric("memory_reserved_bytes")
+    bary.store(DATA, "waits")
+    queued = bary.clustering.Fit(fit_request("waits", 16)).name
+    bary.dataset.Delete(dataset.DeleteDatasetRequest(name="waits"))
+    assert server.metric("memory_reserved_bytes") >= held + DATA.nbytes
+    bary.job.Cancel(job.CancelJobRequest(name=queued))
+    until(lambda: server.metric("memory_reserved_bytes") == held, "its dataset's memory given back", 5)
+    bary.job.Cancel(job.CancelJobRequest(name=running))
