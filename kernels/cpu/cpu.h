@@ -14,8 +14,8 @@ enum {
     STRIP_ROWS = 64,
     FAR_ROWS = 1 << 14,      /* rows whose distances farthest looks through at a time */
     SEED_SEGMENTS = 1 << 10, /* pieces of a tile that seed_find sums in parallel */
-    MOMENT_COLUMNS = 16,     /* one line of fp32 a row */
-    MOMENT_DIGITS_1 = 66,    /* 32-bit digits of S1 and S2 that a double can reach */
+    MOMENT_COLUMNS = 64,     /* four lines of fp32 a row: fewer, and each line waits for memory */
+    MOMENT_DIGITS_1 = 68,    /* 32-bit digits of S1 and S2 that add_digits can reach */
     MOMENT_DIGITS_2 = 132
 };
 
@@ -42,6 +42,16 @@ struct slots {
     int128 *weight;   /* clusters; used by weighted blocks */
 };
 
+/* fp32: sums of mantissas and of their squares, one pair an exponent; 4 more than there are, so that
+ * the columns' tables do not share the lines of a cache. Squares have 48 bits, hence the rows. */
+enum { MOMENT_BUCKETS = 256 + 4, MOMENT_BUCKET_ROWS = 1 << 16 };
+struct moment_buckets {
+    struct {
+        int64_t s1;
+        uint64_t s2;
+    } at[MOMENT_BUCKETS];
+};
+
 /* Digits of exact sums, without carries. */
 struct moment_digits {
     int64_t s1[MOMENT_DIGITS_1], s2[MOMENT_DIGITS_2];
@@ -52,16 +62,17 @@ struct moment_digits {
 struct thread {
     _Alignas(64) double *strip; /* strip rows x columns */
     struct lane_scratch scratch;
-    double *distance;             /* a strip's */
-    int32_t *label;               /* a strip's */
-    double *tried;                /* strip rows x candidates */
-    int64_t *try_hi, *try_lo;     /* candidates */
-    int128 *totals;               /* candidates */
-    int128 *per_cluster;          /* clusters */
-    struct column_facts *column;  /* columns: of a run of rows, then folded */
-    double *lo, *hi, *largest;    /* columns */
-    int64_t *odd;                 /* columns: whether a run met something not plain */
-    struct moment_digits *digits; /* MOMENT_COLUMNS */
+    double *distance;               /* a strip's */
+    int32_t *label;                 /* a strip's */
+    double *tried;                  /* strip rows x candidates */
+    int64_t *try_hi, *try_lo;       /* candidates */
+    int128 *totals;                 /* candidates */
+    int128 *per_cluster;            /* clusters */
+    struct column_facts *column;    /* columns: of a run of rows, then folded */
+    double *lo, *hi, *largest;      /* columns */
+    int64_t *odd;                   /* columns: whether a run met something not plain */
+    struct moment_digits *digits;   /* MOMENT_COLUMNS */
+    struct moment_buckets *buckets; /* MOMENT_COLUMNS; NULL for fp64 */
     struct facts facts;
     int64_t moved;
     double largest_term;

@@ -1,5 +1,8 @@
-/* moments.c - exact sums of x and x^2 without carries: a value falls into three, its square into
- * five 32-bit digits of 64-bit slots, at places that its exponent names. Carried once a tile. */
+/* moments.c - exact sums of x and x^2 without carries.
+ *
+ * fp64: a mantissa falls into three, its square into five 32-bit digits of 64-bit slots, at places
+ * that the exponent names. fp32: mantissas and their squares add up by exponent, two additions a
+ * value, and go to the digits every 2^16 rows. Carried once a tile. */
 #include <string.h>
 
 #include "kernels/cpu/cpu.h"
@@ -8,7 +11,21 @@ struct moment_settings {
     int64_t column, columns;
 };
 
-static inline void add_value(struct moment_digits *into, double x)
+/* digits += sign * value * 2^shift, value < 2^96. */
+static inline void add_digits(int64_t *digits, uint128 value, int shift, int64_t sign)
+{
+    int bit = shift % 32;
+    uint128 low = (uint128)(uint64_t)value << bit, high = (value >> 64 << bit) + (low >> 64);
+
+    digits += shift / 32;
+    digits[0] += sign * (int64_t)(uint32_t)low;
+    digits[1] += sign * (int64_t)(uint32_t)(low >> 32);
+    digits[2] += sign * (int64_t)(uint32_t)high;
+    digits[3] += sign * (int64_t)(uint32_t)(high >> 32);
+    digits[4] += sign * (int64_t)(uint32_t)(high >> 64);
+}
+
+static inline void add_f64(struct moment_digits *into, double x)
 {
     uint64_t bits, mantissa;
     int exponent;
@@ -17,41 +34,81 @@ static inline void add_value(struct moment_digits *into, double x)
     exponent = (int)(bits >> 52 & 0x7ff);
     mantissa = (bits & 0xfffffffffffffu) | (uint64_t)(exponent > 0) << 52;
     exponent -= exponent > 0; /* |x| = mantissa * 2^(exponent - 1074) */
-
-    int64_t sign = bits >> 63 ? -1 : 1;
-    int64_t *s1 = into->s1 + exponent / 32;
-    uint128 value = (uint128)mantissa << exponent % 32;
-    s1[0] += sign * (int64_t)(uint32_t)value;
-    s1[1] += sign * (int64_t)(uint32_t)(value >> 32);
-    s1[2] += sign * (int64_t)(uint32_t)(value >> 64);
-
-    int64_t *s2 = into->s2 + 2 * exponent / 32;
-    uint128 square = (uint128)mantissa * mantissa;
-    int bit = 2 * exponent % 32;
-    uint128 high = square >> 64 << bit, low = (uint128)(uint64_t)square << bit;
-    high += low >> 64;
-    s2[0] += (int64_t)(uint32_t)low;
-    s2[1] += (int64_t)(uint32_t)(low >> 32);
-    s2[2] += (int64_t)(uint32_t)high;
-    s2[3] += (int64_t)(uint32_t)(high >> 32);
-    s2[4] += (int64_t)(uint32_t)(high >> 64);
+    add_digits(into->s1, mantissa, exponent, bits >> 63 ? -1 : 1);
+    add_digits(into->s2, (uint128)mantissa * mantissa, 2 * exponent, 1);
 }
 
-static void moment_rows(const struct pass *pass, struct thread *thread, int64_t first,
-                        int64_t count)
+static inline void add_f32(struct moment_buckets *into, float x)
+{
+    uint32_t bits;
+    int64_t mantissa;
+
+    memcpy(&bits, &x, sizeof bits);
+    int exponent = (int)(bits >> 23 & 0xff);
+    mantissa = (bits & 0x7fffffu) | (uint32_t)(exponent > 0) << 23;
+    into->at[exponent].s1 += bits >> 31 ? -mantissa : mantissa;
+    into->at[exponent].s2 += (uint64_t)(mantissa * mantissa);
+}
+
+/* |x| = mantissa * 2^(exponent - 150), of a subnormal 2^-149. */
+static void empty_buckets(struct moment_buckets *from, struct moment_digits *into)
+{
+    for (int e = 0; e < MOMENT_BUCKETS; e++) {
+        int64_t s1 = from->at[e].s1;
+        int shift = (e > 0 ? e : 1) - 150 + 1074;
+        if (from->at[e].s2 == 0)
+            continue;
+        add_digits(into->s1, (uint128)(s1 < 0 ? -s1 : s1), shift, s1 < 0 ? -1 : 1);
+        add_digits(into->s2, from->at[e].s2, 2 * shift, 1);
+    }
+    memset(from, 0, sizeof *from);
+}
+
+static int64_t run_f64(const struct pass *pass, struct thread *thread, int64_t first, int64_t count)
 {
     const struct moment_settings *settings = pass->settings;
-    const struct work *work = &pass->work->base;
+    const double *values = pass->block->rows.values;
+    int64_t stride = pass->work->base.shape.columns, taken = 0;
 
     for (int64_t i = first; i < first + count; i++) {
         if (row_weight(pass->block, i) <= 0)
             continue;
         for (int64_t d = 0; d < settings->columns; d++)
-            add_value(&thread->digits[d], row_value(work, pass->block, i, settings->column + d));
+            add_f64(&thread->digits[d], values[i * stride + settings->column + d]);
+        taken++;
     }
-    /* every column took the same rows */
-    for (int64_t i = first; i < first + count; i++)
-        thread->digits[0].count += row_weight(pass->block, i) > 0;
+    return taken;
+}
+
+static int64_t run_f32(const struct pass *pass, struct thread *thread, int64_t first, int64_t count)
+{
+    const struct moment_settings *settings = pass->settings;
+    const float *values = pass->block->rows.values;
+    int64_t stride = pass->work->base.shape.columns, taken = 0;
+
+    for (int64_t i = first; i < first + count; i++) {
+        if (row_weight(pass->block, i) <= 0)
+            continue;
+        for (int64_t d = 0; d < settings->columns; d++)
+            add_f32(&thread->buckets[d], values[i * stride + settings->column + d]);
+        taken++;
+    }
+    for (int64_t d = 0; d < settings->columns; d++)
+        empty_buckets(&thread->buckets[d], &thread->digits[d]);
+    return taken;
+}
+
+/* Every column takes the same rows: the first counts them. */
+static void moment_rows(const struct pass *pass, struct thread *thread, int64_t first,
+                        int64_t count)
+{
+    bool f32 = pass->work->base.shape.number == NUMBER_F32;
+
+    for (int64_t end = first + count; first < end; first += MOMENT_BUCKET_ROWS) {
+        int64_t here = end - first < MOMENT_BUCKET_ROWS ? end - first : MOMENT_BUCKET_ROWS;
+        thread->digits[0].count +=
+            f32 ? run_f32(pass, thread, first, here) : run_f64(pass, thread, first, here);
+    }
 }
 
 /* Signed digits to limbs, two's complement; a carry goes on to the top. */
@@ -84,7 +141,7 @@ static void moments_tile(struct cpu_work *work, struct block *block, int64_t fir
 
     for (int i = 0; i < work->threads; i++)
         memset(work->thread[i].digits, 0, MOMENT_COLUMNS * sizeof(struct moment_digits));
-    over_rows(&pass, first, count, 64.0 * (double)settings->columns);
+    over_rows(&pass, first, count, 32.0 * (double)settings->columns);
     for (int i = 0; i < work->threads; i++)
         for (int64_t d = 0; d < settings->columns; d++)
             if (work->thread[i].digits[0].count > 0)
