@@ -326,7 +326,7 @@ out:
     return status;
 }
 
-enum status config_reload(struct config_source *source, const struct config_flags *flags,
+enum status config_reload(const struct config_source *source, const struct config_flags *flags,
                           struct config *config, struct error *error)
 {
     struct config_source *fresh = memory_zeroed(1, sizeof *fresh);
@@ -340,7 +340,6 @@ enum status config_reload(struct config_source *source, const struct config_flag
     fresh->environment = source->environment;
     TRY(file_take(fresh, flags, error));
     TRY(config_read(fresh, flags, &now, error));
-    *source = *fresh;
     config->level = now.level;
     config->limits = now.limits;
 out:

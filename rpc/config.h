@@ -48,7 +48,7 @@ void config_close(struct config_source **source);
 enum status config_read(const struct config_source *source, const struct config_flags *flags,
                         struct config *out, struct error *error);
 /* Reads the file again and takes what may be reloaded into *config, whole or not at all. */
-enum status config_reload(struct config_source *source, const struct config_flags *flags,
+enum status config_reload(const struct config_source *source, const struct config_flags *flags,
                           struct config *config, struct error *error);
 
 void config_help(FILE *out);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -87,8 +86,10 @@ int supervise_watchdog_ms(void)
 
 bool supervise_bind_to_parent(pid_t parent)
 {
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    return getppid() == parent && parent != 1;
+    /* Not PR_SET_PDEATHSIG: it is sent when the *thread* that started us ends, and a client's worker
+     * thread may. The loop looks at the parent and at our standard input instead. The parent may be
+     * process 1: in a container the program itself often is. */
+    return getppid() == parent;
 }
 
 bool supervise_input_closed(void)

@@ -15,7 +15,7 @@ void supervise_notify(const char *words);
 /* How often WATCHDOG=1 is due, in ms; 0: nobody asks for it. */
 int supervise_watchdog_ms(void);
 
-/* For --private: SIGTERM when the parent dies. False: it is gone already. Call it early. */
+/* For --private: whether the parent is still there. */
 bool supervise_bind_to_parent(pid_t parent);
 /* Whether standard input was closed at its other end, without waiting. */
 bool supervise_input_closed(void);

@@ -163,7 +163,7 @@ static void a_mistake_names_its_field_and_asks_for_no_retry(struct check *check)
 
 static void the_largest_error_still_fits_its_trailer(struct check *check)
 {
-    static const char *const names[] = {"what", "value", "limit", "d", "e", "f", "g", "h"};
+    static const char *const names[] = {"what", "count", "value", "row", "column", "f", "g", "h"};
     char text[ERROR_VALUE_BYTES];
     struct field fields[ERROR_FIELDS_MAX];
     struct error error;
@@ -173,7 +173,7 @@ static void the_largest_error_still_fits_its_trailer(struct check *check)
     text[sizeof text - 1] = '\0';
     for (int i = 0; i < ERROR_FIELDS_MAX; i++)
         fields[i] = TEXT(names[i], text);
-    error_set(&error, STATUS_OUT_OF_RANGE, fields, ERROR_FIELDS_MAX);
+    error_set(&error, STATUS_NON_FINITE, fields, ERROR_FIELDS_MAX);
     trailer_make(&error, &trailer);
     check_true(check, strlen(trailer.text) <= ERROR_TEXT_BYTES_MAX);
     check_true(check, trailer.details_bytes > 0 && trailer.details_bytes <= DETAILS_BYTES_MAX);
