@@ -24,6 +24,25 @@ static const char *dtype_word(Bary__V1__DType dtype)
     return enum_name(&bary__v1__dtype__descriptor, (int)dtype, strlen("DTYPE_"));
 }
 
+static int tell_created(struct baryc *connection, const struct arguments *arguments,
+                        const char *name)
+{
+    Bary__V1__GetDatasetRequest request = BARY__V1__GET_DATASET_REQUEST__INIT;
+    Bary__V1__Dataset *dataset = NULL;
+    struct baryc_error error;
+
+    if (!flag_given(arguments, FLAG_JSON)) {
+        puts(short_name(name));
+        return EXIT_DONE;
+    }
+    request.name = baryc_borrow(name);
+    if (baryc_dataset_get(connection, &request, NULL, &dataset, &error) != 0)
+        return complain_error(&error, true);
+    say_json(&dataset->base, NULL);
+    baryc_free(dataset);
+    return EXIT_DONE;
+}
+
 int command_datasets_create(const struct arguments *arguments)
 {
     struct array array = {0}, none = {0};
@@ -47,7 +66,7 @@ int command_datasets_create(const struct arguments *arguments)
         if (code != 0)
             status = complain_error(&error, flag_given(arguments, FLAG_JSON));
         else
-            puts(short_name(name));
+            status = tell_created(connection, arguments, name);
     }
     free(name);
     array_close(&array);
@@ -169,6 +188,8 @@ static int delete_all(const struct arguments *arguments,
         int failed = complain_error(&error, flag_given(arguments, FLAG_JSON));
         status = status == EXIT_DONE ? failed : status;
     }
+    if (status == EXIT_DONE && flag_given(arguments, FLAG_JSON))
+        puts("{}"); /* the answer of Delete is an empty message */
     baryc_disconnect(&connection);
     return status;
 }

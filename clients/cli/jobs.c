@@ -180,6 +180,8 @@ int command_jobs_cancel(const struct arguments *arguments)
         status = complain_error(&error, flag_given(arguments, FLAG_JSON));
     else if (response->job)
         tell(arguments, response->job);
+    else if (flag_given(arguments, FLAG_JSON))
+        say_json(&response->base, NULL);
     baryc_free(response);
     baryc_disconnect(&connection);
     return status;

@@ -114,6 +114,7 @@ def test_datasets_are_kept_used_and_deleted(remote: Command, folder: Path) -> No
     remote.ok(*FIT, "--keep-dataset", "kept")
     assert {"rows", "kept"} <= set(names(remote, "datasets"))
     remote.ok("datasets", "delete", name, "kept")
+    assert remote.ok("datasets", "create", "x.npy", "--json").json()["rows"] == 100_000
     assert not {"rows", "kept"} & set(names(remote, "datasets"))
     remote.refused(2, "dataset 'rows' does not exist", "datasets", "get", name)
     remote.refused(2, "dataset 'rows' does not exist", "fit", "--dataset", name)
