@@ -249,6 +249,19 @@ def test_an_interrupt_cancels_the_job(python: Run, rows: int, call: str, states:
     assert done.stdout == f"interrupted {states} True\n0 datasets left\n", done.stderr
 
 
+def test_it_outlives_the_thread_that_started_it(python: Run) -> None:
+    done = python("""
+import threading, time, bary
+from bary._session import SESSION
+thread = threading.Thread(target=bary.connect)
+thread.start()
+thread.join()
+time.sleep(1)
+print(SESSION._private.alive)
+""")
+    assert done.stdout == "True\n", done.stderr
+
+
 def test_an_interrupt_in_a_terminal_does_not_reach_the_server(python: Run) -> None:
     done = python("""
 import os, bary

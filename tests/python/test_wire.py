@@ -65,6 +65,12 @@ def test_a_chunk_written_by_hand_is_what_protobuf_reads() -> None:
     assert message.crc32c == google_crc32c.value(want)
 
 
+def test_a_chunk_of_a_column_major_matrix_is_in_row_order() -> None:
+    X = np.asfortranarray(np.arange(24.0).reshape(8, 3))
+    message = dataset.UploadRequest.FromString(chunk_message(2, as_block(X).slices(2, 4)))
+    assert message.payload == np.arange(6.0, 18.0).tobytes()
+
+
 @pytest.mark.parametrize("rows", [1, 2, 1023, 1024, 1025])
 def test_chunks_cover_every_row_once(rows: int) -> None:
     chunks = list(as_block(np.zeros((rows, 2))).chunks(1024))
