@@ -16,6 +16,13 @@ from pathlib import Path
 BARYD = os.environ.get("BARYD", "")
 # Sanitizers make everything several times slower.
 SLOWNESS = 10 if os.environ.get("BARY_SANITIZED") else 1
+
+
+def crowding() -> float:
+    """How many times slower things are because others use the machine: bounds in milliseconds stretch by it."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)) * SLOWNESS
+
+
 REPORTS = ("ThreadSanitizer", "AddressSanitizer", "LeakSanitizer", "runtime error:")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import wire
 from reference import blobs
-from server import Server, until
+from server import Server, crowding, until
 from wire import Client, array, dataset, fit_request, job, refused, t
 
 X = blobs(300, 2, 3)
@@ -238,5 +238,5 @@ def test_small_calls_are_served_beside_a_long_fit(own: tuple[Server, Client]) ->
     beside = p99()
     cancel_all(bary, made)
     print(f"p99 of Predict: alone {alone * 1e3:.2f} ms, beside a fit {beside * 1e3:.2f} ms")
-    assert beside < 0.1, f"{beside * 1e3:.1f} ms"
+    assert beside < 0.1 * crowding(), f"{beside * 1e3:.1f} ms"
     assert re.search(r"bary_jobs_running\S* 0", server.get("/metrics")[1])

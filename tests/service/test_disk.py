@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import wire
 from reference import blobs
-from server import Server
+from server import Server, crowding
 from wire import Client, clustering, model, t
 
 X = blobs(200, 3, 3)
@@ -123,5 +123,5 @@ def test_a_slow_disk_does_not_slow_what_needs_none(start: object) -> None:
             times.append(time.monotonic() - begun)
         assert slow.result().state == t.JOB_STATE_SUCCEEDED
         print(f"{len(times)} predictions beside a sync of 2 s, the slowest took {max(times) * 1e3:.1f} ms")
-        assert max(times) < 0.5
+        assert max(times) < 0.5 * crowding()
     server.environment.pop("BARY_FAULT")
