@@ -104,9 +104,14 @@ def test_weight_two_is_the_row_twice_and_zero_as_if_absent(blobs: np.ndarray) ->
 
 
 def test_labels_are_those_of_predict_even_in_float32() -> None:
-    X = np.random.default_rng(1).random((3000, 2)).astype(np.float32)
-    kmeans = bary.KMeans(50, random_state=0, max_iter=3).fit(X)
+    """Row 3 lies between 1/3 and 17/3, which float32 rounds towards each other unevenly."""
+    X = np.array([[0], [0], [1], [3], [5], [6], [6]], np.float32)
+    weight = np.array([1, 1, 1, 0, 1, 1, 1])
+    kmeans = bary.KMeans(2, init=X[[0, 6]]).fit(X, sample_weight=weight)
+    assert kmeans.cluster_centers_.dtype == np.float32
     assert np.array_equal(kmeans.predict(X), kmeans.labels_)
+    rounded = bary.connect().predict(kmeans.cluster_centers_, X).labels
+    assert not np.array_equal(rounded, kmeans.labels_)
 
 
 def test_replaced_centers_are_what_predict_uses(blobs: np.ndarray) -> None:

@@ -159,9 +159,9 @@ if child == 0:
     bary.connect().server()
     sys.exit(0)
 assert os.waitpid(child, 0)[1] == 0
-print(client.server().version != "")
+print(client.server().version != "", os.path.exists(client.address.removeprefix("unix:")))
 """)
-    assert done.stdout == "True\n", done.stderr
+    assert done.stdout == "True True\n", done.stderr
 
 
 def test_joblib_workers_share_the_server(python: Run) -> None:
