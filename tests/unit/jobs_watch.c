@@ -15,7 +15,7 @@ static void a_watcher_hears_at_once_then_at_most_ten_times_a_second(struct check
     int64_t begun = clock_ns();
     struct watch *watch = job_watch(scene.dispatcher, name, 0, on_update, &watcher);
     inbox_wait(&watcher, &watcher.updates, 1);
-    check_true(check, clock_ns() - begun < 50 * MS);
+    check_true(check, clock_ns() - begun < 500 * MS);
     uint64_t before = watcher.last->sequence;
     for (int heard = 2; heard <= 4; heard++) {
         job_watch_ready(watch);
@@ -113,7 +113,7 @@ static void a_wait_brings_the_end_or_the_present_state_on_time(struct check *che
     int64_t until = clock_ns() + 30 * MS;
     job_wait(scene.dispatcher, name, until, on_finished, &wait);
     inbox_wait(&wait, &wait.finished, 1);
-    check_true(check, clock_ns() >= until && clock_ns() < until + 50 * MS);
+    check_true(check, clock_ns() >= until && clock_ns() < until + 300 * MS);
     check_equal_i64(check, wait.last->state, JOB_RUNNING);
     job_wait(scene.dispatcher, name, clock_ns() + 60000 * MS, on_finished, &wait);
     cancel(&scene, name, NULL);
@@ -140,7 +140,7 @@ static void an_ephemeral_fit_whose_wait_ran_out_goes_on_as_any_job(struct check 
         return;
     struct job_request *request = long_request();
     request->ephemeral = true;
-    request->deadline_ns = clock_ns() + 60 * MS;
+    int64_t deadline = request->deadline_ns = clock_ns() + 400 * MS;
     inbox_init(&job);
     inbox_init(&wait);
     job_submit(scene.dispatcher, request, on_accepted, NULL, &job);
@@ -149,7 +149,8 @@ static void an_ephemeral_fit_whose_wait_ran_out_goes_on_as_any_job(struct check 
     job_wait(scene.dispatcher, name, clock_ns() + 20 * MS, on_finished, &wait);
     inbox_wait(&wait, &wait.finished, 1);
     check_true(check, !job_state_final(wait.last->state));
-    usleep(80000); /* its call's deadline passes */
+    while (clock_ns() < deadline + 20 * MS)
+        usleep(5000);
     struct job_view *view = get_job(&scene, name);
     check_true(check, view && view->state == JOB_RUNNING);
     job_view_unpin(&view);
@@ -185,7 +186,7 @@ static void draining_refuses_new_jobs_and_ends_old_ones_in_time(struct check *ch
     submit(&scene, fit_request(2000, 4, 3, 5), &job[0], name[0]);
     submit(&scene, long_request(), &job[1], name[1]);
     submit(&scene, long_request(), &job[2], name[2]);
-    struct drainer drainer = {scene.dispatcher, clock_ns() + 80 * MS};
+    struct drainer drainer = {scene.dispatcher, clock_ns() + 500 * MS};
     pthread_create(&thread, NULL, drain_main, &drainer);
     struct dispatcher_view view = {0};
     while (!view.draining)
@@ -194,7 +195,7 @@ static void draining_refuses_new_jobs_and_ends_old_ones_in_time(struct check *ch
     check_equal_i64(check, scene.error.status, STATUS_DRAINING);
     pthread_join(thread, NULL);
     int64_t late = clock_ns() - drainer.deadline_ns;
-    check_true(check, late >= 0 && late < 100 * MS);
+    check_true(check, late >= 0 && late < 500 * MS);
     check_equal_i64(check, job[0].last->state, JOB_SUCCEEDED); /* there was time for it */
     for (int i = 1; i < 3; i++) {
         check_equal_i64(check, job[i].finished, 1);
