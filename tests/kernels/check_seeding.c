@@ -159,7 +159,7 @@ void farthest_rows_are_sorted_and_unlike(struct check *check)
         float *x = sample.values;
 
         for (int64_t at = 0; at < 7 * 4; at++) /* skipped rows hold NaN */
-            x[at] = (float)(at * 5 % 19) + (i >= 2 ? 100.0f * (float)(at / 4) : 0);
+            x[at] = (float)(at * 5 % 19) + (i >= 2 ? 100.0f * (float)(at >> 2) : 0);
         for (int64_t r = 100; r < 300; r++) /* twins, some of them the farthest of all */
             memcpy(x + r * 4, x + r % 7 * 4, 4 * sizeof *x);
         bench_assign(b, sample.centers[0], false);
