@@ -116,10 +116,10 @@ static void progress_post(struct job *job, const struct fit_progress *progress, 
     pthread_mutex_unlock(&messages->lock);
 }
 
-/* Rows since the last turn: a smaller number than before is a new pass. */
+/* Rows since the last turn. A turn follows each tile, so a number that did not grow is of a new pass. */
 static void rows_count(struct job *job, const struct fit_progress *progress)
 {
-    int64_t before = progress->rows_done >= job->rows_done ? job->rows_done : 0;
+    int64_t before = progress->rows_done > job->rows_done ? job->rows_done : 0;
 
     job->rows_processed += progress->rows_done - before;
     job->rows_done = progress->rows_done;

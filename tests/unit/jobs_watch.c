@@ -242,10 +242,32 @@ static void what_the_dispatcher_shows_of_itself_is_true(struct check *check)
     scene_close(check, &scene);
 }
 
+static void rows_are_counted_also_in_passes_of_one_tile(struct check *check)
+{
+    struct scene scene = {0};
+    const char *line = "bary_rows_processed_total{operation=\"fit\",backend=\"cpu\"} ";
+    size_t bytes;
+
+    if (!scene_open(check, &scene))
+        return;
+    struct job_request *request = fit_request(100, 2, 2, 1);
+    request->params.fixed_rounds = true;
+    request->params.max_iter = 50;
+    struct job_view *view = run_request(&scene, request);
+    check_equal_i64(check, view->state, JOB_SUCCEEDED);
+    job_view_unpin(&view);
+    char *page = metrics_print(scene.metrics, &bytes);
+    const char *found = strstr(page, line);
+    check_true(check, found && strtod(found + strlen(line), NULL) >= 50 * 100);
+    memory_free(page);
+    scene_close(check, &scene);
+}
+
 CHECKS(CLAIM(a_watcher_hears_at_once_then_at_most_ten_times_a_second),
        CLAIM(a_slow_watcher_gets_the_end_and_no_backlog),
        CLAIM(a_stopped_watch_says_last_and_the_job_goes_on),
        CLAIM(a_wait_brings_the_end_or_the_present_state_on_time),
        CLAIM(an_ephemeral_fit_whose_wait_ran_out_goes_on_as_any_job),
        CLAIM(draining_refuses_new_jobs_and_ends_old_ones_in_time),
-       CLAIM(what_the_dispatcher_shows_of_itself_is_true))
+       CLAIM(what_the_dispatcher_shows_of_itself_is_true),
+       CLAIM(rows_are_counted_also_in_passes_of_one_tile))
