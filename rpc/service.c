@@ -1,6 +1,7 @@
 /* service.c - see service.h. */
 #include "rpc/service.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,6 +81,20 @@ static double resident_bytes(void)
     return (double)(strtoll(rest, NULL, 10) * sysconf(_SC_PAGESIZE));
 }
 
+/* Less the one that reading the folder takes. */
+static double open_descriptors(void)
+{
+    DIR *folder = opendir("/proc/self/fd");
+    int count = -3; /* ".", ".." and the folder's own */
+
+    if (!folder)
+        return 0;
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
 static void fill_process(struct service *service)
 {
     struct metrics *metrics = service->metrics;
@@ -87,6 +102,7 @@ static void fill_process(struct service *service)
     metric_set(metrics, METRIC_build_info, BARY_VERSION "," BARY_COMMIT, 1);
     metric_set(metrics, METRIC_start_time_seconds, "", (double)service->started_wall_ns * 1e-9);
     metric_set(metrics, METRIC_process_resident_memory_bytes, "", resident_bytes());
+    metric_set(metrics, METRIC_process_open_fds, "", open_descriptors());
     metric_set(metrics, METRIC_memory_reserved_bytes, "", (double)ledger_reserved(service->ledger));
     metric_set(metrics, METRIC_memory_budget_bytes, "", (double)ledger_budget(service->ledger));
 }

@@ -108,3 +108,10 @@ def test_a_library_links_only_what_lies_left_of_it(library: str, build: Path) ->
     order = list(FOREIGN)
     right = {name for other in order[order.index(library) + 1 :] for name in symbols(build / other)[1]}
     tree.report([f"{library} wants {name}" for name in sorted(wanted) if name in right or re.match(FOREIGN[library], name)])
+
+
+def test_every_metric_is_counted_somewhere() -> None:
+    """A row of metrics.def that nothing sets would show 0 for ever."""
+    names = re.findall(r"^METRIC\((\w+)", tree.text("host/metrics/metrics.def"), re.M)
+    code = "".join(map(tree.text, tree.having(".c")))
+    tree.report([f"host/metrics/metrics.def: nothing sets {name}" for name in names if f"METRIC_{name}" not in code])
