@@ -116,7 +116,7 @@ static void clear_cluster(struct work *work, const struct slots *slots, int64_t 
     slots->touched[label] = 0;
 }
 
-static void each_touched(struct cpu_work *work, bool carry)
+void slots_carry(struct cpu_work *work)
 {
     int tables = work->shared_slots ? 1 : work->threads;
 
@@ -124,16 +124,10 @@ static void each_touched(struct cpu_work *work, bool carry)
         for (int64_t label = 0; label < work->base.shape.clusters; label++) {
             if (work->slots[i].touched[label] == 0)
                 continue;
-            if (carry)
-                carry_cluster(&work->base, &work->slots[i], label);
+            carry_cluster(&work->base, &work->slots[i], label);
             clear_cluster(&work->base, &work->slots[i], label);
         }
     work->slot_rows = 0;
-}
-
-void slots_carry(struct cpu_work *work)
-{
-    each_touched(work, true);
 }
 
 enum status cpu_sums_read(struct work *work, struct sums *out)
@@ -144,6 +138,6 @@ enum status cpu_sums_read(struct work *work, struct sums *out)
 
 enum status cpu_sums_write(struct work *work, const struct sums *in)
 {
-    each_touched(cpu_of(work), false); /* what was on its way belongs to the sums that go */
+    slots_carry(cpu_of(work)); /* what was on its way belongs to the sums that go */
     return ref_sums_write(work, in);
 }

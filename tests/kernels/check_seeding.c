@@ -75,10 +75,15 @@ void draws_are_running_sums(struct check *check)
         for (int64_t r = 0; r < 997; r++)
             all += term(&sample, r, fmin(squared(&sample, r, one), squared(&sample, r, two)), L);
         check_true(check, total == all);
+        int128 ends[100] = {0}; /* running sums at which a row ends and the next begins */
+        for (int64_t r = 0; r < 99; r++)
+            ends[r + 1] =
+                ends[r] +
+                term(&sample, r, fmin(squared(&sample, r, one), squared(&sample, r, two)), L);
         for (int draw = 0; draw < 200; draw++) {
-            int128 rest = draw == 0   ? 0
-                          : draw == 1 ? total - 1
-                                      : (int128)(check_uniform(&state) * (double)total);
+            int128 rest = draw < 100    ? ends[draw]
+                          : draw == 100 ? total - 1
+                                        : (int128)(check_uniform(&state) * (double)total);
             int128 running = 0, left = rest;
             int64_t row, expected = -1;
             for (int64_t r = 0; r < 997 && expected < 0; r++) {
@@ -184,5 +189,46 @@ void farthest_rows_are_sorted_and_unlike(struct check *check)
             check_true(check, within);
         }
         close_side(b, &sample);
+    }
+}
+
+/* Distances 9, 9, 4, 4, 1 by hand; a weight does not count; of equals the lower row comes first, in
+ * whatever order the tiles come, also where the list is too short for both. */
+void equally_far_rows_come_by_number(struct check *check)
+{
+    const double values[] = {2, -3, 0, 3, -2, 1, -3}, weight[] = {1, 9, 1, 1, 1, 1, 1};
+    const double center = 0;
+    static const int64_t order[4] = {1, 3, 0, 4};
+    const struct rows rows = {.values = values, .weight = weight, .first = 70, .count = 7};
+    const int32_t L = 2;
+    const struct grid grid = {.column = &L, .weight = 4};
+
+    for (int i = 0; i < 2 * 4 * 2; i++) {
+        const struct shape shape = {7, 1, 1, NUMBER_F64, true, 0, 1 + i / 2 % 4};
+        const struct backend *backend = i / 8 ? &backend_cpu : &backend_ref;
+        struct device *device = i / 8 ? device_of_cpu(NULL, 2) : device_of_ref();
+        struct far_row list[4];
+        double kept[4];
+        struct work *work;
+        struct block *block;
+        int held = 0;
+
+        backend->work_open(device, &shape, &work);
+        backend->load(work, &rows, &block);
+        backend->grid_set(work, &grid);
+        backend->begin(work, &center);
+        backend->assign(work, block, 0, 7, false);
+        for (int64_t at = 0; at < 7; at++)
+            backend->farthest(work, block, i % 2 ? 6 - at : at, 1, list, kept, &held);
+        check_note(check, "%s most=%d %s", backend->name, shape.farthest, i % 2 ? "backwards" : "");
+        check_equal_i64(check, held, shape.farthest);
+        for (int at = 0; at < held; at++) {
+            check_equal_i64(check, list[at].row, 70 + order[at]);
+            check_equal_bits(check, kept[at], values[order[at]]);
+            check_equal_bits(check, list[at].weight, weight[order[at]]);
+        }
+        backend->unload(work, &block);
+        backend->work_close(&work);
+        backend->close(&device);
     }
 }

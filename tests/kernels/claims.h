@@ -29,6 +29,7 @@
     CLAIM(draws_are_running_sums)                      \
     CLAIM(trials_are_totals_after_taking)              \
     CLAIM(farthest_rows_are_sorted_and_unlike)         \
+    CLAIM(equally_far_rows_come_by_number)             \
     CLAIM(skipped_rows_have_no_distance)               \
     CLAIM(a_level_that_is_not_here_is_refused)         \
     CLAIM(a_plan_is_what_a_work_takes)                 \
