@@ -192,6 +192,7 @@ int main(int argc, char **argv)
     bool usage;
     int code;
 
+    machine_wait_quietly(argv);
     signals_block(&set);
     process_prepare();
     if (config_open(argc, argv, environ, &source, &flags, &usage, &error) != STATUS_OK)

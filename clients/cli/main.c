@@ -5,6 +5,7 @@
 
 #include "clients/cli/commands.h"
 #include "clients/cli/say.h"
+#include "host/base/machine.h"
 
 static volatile sig_atomic_t interrupts;
 
@@ -64,8 +65,10 @@ int command_help(const struct arguments *arguments)
 int main(int argc, char **argv)
 {
     struct arguments arguments;
-    int status = arguments_parse(argc, (const char **)(uintptr_t)argv, &arguments);
+    int status;
 
+    machine_wait_quietly(argv);
+    status = arguments_parse(argc, (const char **)(uintptr_t)argv, &arguments);
     if (status != EXIT_DONE || !arguments.command)
         return status;
     if (flag_given(&arguments, FLAG_HELP)) {

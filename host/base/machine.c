@@ -186,3 +186,17 @@ const char *machine_refusal(void)
 #endif
     return NULL;
 }
+
+void machine_wait_quietly(char **argv)
+{
+    char path[4096];
+    ssize_t bytes;
+
+    if (getenv("OMP_WAIT_POLICY"))
+        return;
+    bytes = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (bytes <= 0 || setenv("OMP_WAIT_POLICY", "passive", 1) != 0)
+        return;
+    path[bytes] = '\0';
+    execv(path, argv);
+}

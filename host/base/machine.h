@@ -31,4 +31,9 @@ int64_t machine_memory_of(const struct machine_roots *roots, int64_t ram,
 int machine_threads_of(const struct machine_roots *roots, int affinity, const char *omp,
                        char source[MACHINE_SOURCE_BYTES]);
 
+/* First in main: OpenMP's threads sleep while they wait, instead of spinning on a core that others
+ * want. The runtime reads OMP_WAIT_POLICY before main, so without one the program starts itself once
+ * more, with `passive`; returns when there is one, or when it cannot. */
+void machine_wait_quietly(char **argv);
+
 #endif
