@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import wire
 from reference import blobs
-from server import Server, until
+from server import SLOWNESS, Server, until
 from wire import Client, fit_request, refused
 
 X = blobs(100, 2, 3)
@@ -103,6 +103,7 @@ def bytes_call(client: Client, method: str = "Fit", service: str = "Clustering")
     return client.channel.unary_unary(f"/bary.v1.{service}Service/{method}", request_serializer=bytes, response_deserializer=bytes)
 
 
+@pytest.mark.skipif(SLOWNESS > 1, reason="a sanitizer keeps freed memory: peaks say nothing")
 def test_an_oversize_message_is_refused_and_not_held(own: tuple[Server, Client]) -> None:
     server, _ = own
     limit = 4 << 20

@@ -386,6 +386,7 @@ static void lists_come_in_pages_by_name(struct check *check)
     scene_close(check, &scene);
 }
 
+#ifdef BARY_FAULTS
 /* One dataset's whole life; true when nothing failed. */
 static bool life(struct scene *scene)
 {
@@ -406,6 +407,7 @@ out:
     dataset_delete(scene->catalog, "d", NULL);
     return status == STATUS_OK;
 }
+#endif
 
 static void no_failed_allocation_leaves_anything_behind(struct check *check)
 {
