@@ -9,6 +9,7 @@
 
 #include "host/base/checksum.h"
 #include "host/base/clock.h"
+#include "host/base/machine.h"
 #include "host/base/memory.h"
 #include "host/cluster/fit.h"
 #include "host/data/npy.h"
@@ -68,6 +69,7 @@ int main(int argc, char **argv)
     double *values = NULL;
     char line[16];
 
+    machine_wait_quietly(argv); /* as baryd does */
     if (argc != 5) {
         fprintf(stderr, "usage: perf_fit X.npy CENTERS.npy ROUNDS THREADS < lines\n");
         return 2;

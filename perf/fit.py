@@ -66,10 +66,10 @@ def pictures(random: np.random.Generator) -> np.ndarray:
 
 
 SHAPES = (
-    Shape("pixels 273,280 x 3, k = 64", pixels, 64, 200),
-    Shape("blobs 1,000,000 x 16, k = 16", blobs, 16, 60),
-    Shape("normal 200,000 x 64, k = 256", normal, 256, 15),
-    Shape("pictures 60,000 x 784, k = 100", pictures, 100, 12),
+    Shape("pixels 273,280 x 3, k = 64", pixels, 64, 100),
+    Shape("blobs 1,000,000 x 16, k = 16", blobs, 16, 25),
+    Shape("normal 200,000 x 64, k = 256", normal, 256, 6),
+    Shape("pictures 60,000 x 784, k = 100", pictures, 100, 3),
 )
 
 
@@ -78,9 +78,7 @@ class InProcess:
 
     def __init__(self, program: Path, x: Path, centers: Path, rounds: int, threads: int) -> None:
         command = [program, x, centers, str(rounds), str(threads)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def fit(self) -> tuple[float, float]:
         assert self.process.stdin and self.process.stdout
@@ -127,21 +125,23 @@ def measure(shape: Shape, client: Any, program: Path, threads: int, repeats: int
     with tempfile.TemporaryDirectory() as folder:
         np.save(Path(folder) / "x.npy", X)
         np.save(Path(folder) / "c.npy", centers)
-        local = InProcess(
-            program, Path(folder) / "x.npy", Path(folder) / "c.npy", shape.rounds, threads
-        )
+        local = InProcess(program, Path(folder) / "x.npy", Path(folder) / "c.npy", shape.rounds, threads)
         begun = time.perf_counter()
         data = client.datasets.upload(X)
         upload = time.perf_counter() - begun
         local.fit()  # the first one pays for the page faults of all
-        for _ in range(repeats):
-            seconds, inertia = local.fit()
-            times["in_process"].append(seconds)
-            seconds, inertia_grpc = fit_grpc(client, data, shape, centers)
-            times["grpc"].append(seconds)
-            seconds, inertia_sklearn, n_iter = fit_sklearn(X, shape, centers)
-            times["sklearn"].append(seconds)
-            assert inertia == inertia_grpc, "the wire changed the answer"
+        turns: dict[str, Callable[[], tuple[float, ...]]] = {
+            "in_process": local.fit,
+            "grpc": lambda: fit_grpc(client, data, shape, centers),
+            "sklearn": lambda: fit_sklearn(X, shape, centers),
+        }
+        for repeat in range(repeats):
+            order = list(turns)[repeat % 3 :] + list(turns)[: repeat % 3]
+            answers = {name: turns[name]() for name in order}
+            for name, answer in answers.items():
+                times[name].append(answer[0])
+            assert answers["in_process"][1] == answers["grpc"][1], "the wire changed the answer"
+        inertia, (_, inertia_sklearn, n_iter) = answers["grpc"][1], answers["sklearn"]
         local.close()
         data.delete()
     middle = {name: statistics.median(all_) for name, all_ in times.items()}
@@ -151,9 +151,7 @@ def measure(shape: Shape, client: Any, program: Path, threads: int, repeats: int
         "sklearn_rounds": n_iter,
         "seconds": {name: [round(value, 4) for value in all_] for name, all_ in times.items()},
         "median_seconds": {name: round(value, 4) for name, value in middle.items()},
-        "sklearn_over_in_process": round(
-            middle["sklearn"] / n_iter * shape.rounds / middle["in_process"], 3
-        ),
+        "sklearn_over_in_process": round(middle["sklearn"] / n_iter * shape.rounds / middle["in_process"], 3),
         "grpc_over_in_process": round(middle["grpc"] / middle["in_process"], 4),
         "upload_seconds": round(upload, 3),
         "upload_mb_per_second": round(X.nbytes / 1e6 / upload, 1),
@@ -165,11 +163,7 @@ def machine(client: Any, threads: int) -> dict[str, Any]:
     import sklearn
 
     model = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")),
         platform.machine(),
     )
     device = client.server().devices[0]
@@ -177,6 +171,7 @@ def machine(client: Any, threads: int) -> dict[str, Any]:
         "cpu": model,
         "threads": threads,
         "isa": device.isa,
+        "load_average_at_the_end": os.getloadavg()[0],
         "system": platform.platform(),
         "numpy": np.__version__,
         "sklearn": sklearn.__version__,
@@ -215,12 +210,7 @@ def plot(results: dict[str, Any], path: Path) -> None:
         ("sklearn", "scikit-learn", "#E69F00"),
     )
     for place, (key, label, color) in enumerate(names):
-        per_round = [
-            1e3
-            * row["median_seconds"][key]
-            / (row["sklearn_rounds"] if key == "sklearn" else row["rounds"])
-            for row in rows
-        ]
+        per_round = [1e3 * row["median_seconds"][key] / (row["sklearn_rounds"] if key == "sklearn" else row["rounds"]) for row in rows]
         y = np.arange(len(rows)) + (place - 1) * 0.27
         bars = axes.barh(y, per_round, 0.25, label=label, color=color)
         axes.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
