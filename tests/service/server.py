@@ -76,6 +76,7 @@ class Server:
     def spawn(self) -> subprocess.Popen[str]:
         """Starts the process and reads what it logs; does not wait until it is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.said = []
         self.process = subprocess.Popen(
             self.command(),
             stdout=subprocess.PIPE,
@@ -84,13 +85,14 @@ class Server:
             env=self.environment,
             preexec_fn=self._bound if self.limits else None,
         )
-        threading.Thread(target=self._listen, args=(self.process,), daemon=True).start()
+        threading.Thread(target=self._listen, args=(self.process, self.said), daemon=True).start()
         return self.process
 
-    def _listen(self, process: subprocess.Popen[str]) -> None:
+    @staticmethod
+    def _listen(process: subprocess.Popen[str], said: list[str]) -> None:
         assert process.stderr is not None
         for line in process.stderr:
-            self.said.append(line.rstrip("\n"))
+            said.append(line.rstrip("\n"))
 
     def start(self) -> Server:
         process = self.spawn()
@@ -162,7 +164,9 @@ class Server:
         if self.process is None or self.process.poll() is not None:
             return
         self.signal(signal.SIGTERM)
-        self.signal(signal.SIGTERM)
+        until(lambda: self.process.poll() is not None or any('"draining"' in line for line in self.said), "draining")
+        if self.process.poll() is None:  # two at once would be one
+            self.signal(signal.SIGTERM)
         try:
             code = self.process.wait(timeout=40 * SLOWNESS)
         except subprocess.TimeoutExpired:

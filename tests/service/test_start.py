@@ -238,7 +238,7 @@ def test_a_drain_lets_running_calls_finish_and_takes_no_new_jobs(start: object) 
 
 
 def test_a_drain_answers_draining_in_words(start: object) -> None:
-    server = start()
+    server = start("--drain-ms", "9000")
     data = blobs(200_000, 8, 4, dtype="float32")
     with Client(server.unix) as client:
         client.store(data, "d")
