@@ -292,3 +292,18 @@ def test_an_idle_server_ends_with_zero_and_leaves_no_socket(start: object) -> No
     server = start()
     server.stop()
     assert not server.socket.exists()
+
+
+def test_exit_codes_are_those_of_the_page(start: object, folder: Path) -> None:
+    """The table of docs/operations.md."""
+    first = start()
+    locked = start("--state", str(first.state), name="locked", start=False)
+    refused_address = start("--listen", "0.0.0.0:0", name="refused", start=False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        busy = start("--listen", f"127.0.0.1:{taken.getsockname()[1]}", name="busy", start=False)
+        unwritable = start("--state", "/dev/full", name="unwritable", start=False)
+        codes = [one.refuses_to_start()[0] for one in (locked, refused_address, busy, unwritable)]
+    codes += [run("--lisen", "x").returncode, run("--config", configured(folder, "[limit]\nx = 1\n")).returncode]
+    assert codes == [78, 78, 78, 74, 2, 78]
