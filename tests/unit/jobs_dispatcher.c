@@ -267,7 +267,8 @@ static void the_same_request_id_gives_the_first_job(struct check *check)
         if (i == 0)
             inbox_wait(&inbox[0], &inbox[0].finished, 1);
     }
-    inbox_wait(&inbox[1], &inbox[1].finished, 1);
+    for (int i = 1; i < 3; i++) /* what is refused ends, too */
+        inbox_wait(&inbox[i], &inbox[i].finished, 1);
     check_equal_text(check, name[1], name[0]);
     check_true(check, inbox[1].last == inbox[0].last);
     check_equal_i64(check, inbox[2].error.status, STATUS_REQUEST_ID_REUSED);
