@@ -20,13 +20,13 @@ trial_round() {
         "$(grep -E '^[0-9]+ kills|^soak:|passed|failed|stat::number_of_executed_units' "$trials/$name-$seed.log" | tail -n 3 |
             python3 -c 'import json, sys; print(json.dumps(sys.stdin.read().strip()))')" >>"$trials/$name.jsonl"
     tail -n 1 "$trials/$name.jsonl"
-    [ $status = 0 ] && rm -f "$trials/$name-$seed.log" && return
+    [ $status = 0 ] && rm -f "$trials/$name-$seed.log" && return 0
     trial_failures=$((trial_failures + 1))
     say "   failed: $trials/$name-$seed.log"
 }
 
 trial_kills() {
-    BARYD=$PWD/build/dev/rpc/baryd BARY_KILLS=200 BARY_KILLS_SEED=$SEED \
+    BARYD=$PWD/build/dev/rpc/baryd BARY_KILLS=${BARY_KILLS:-200} BARY_KILLS_SEED=$SEED \
         "$python" -m pytest -q -s -p no:cacheprovider tests/service/test_kills.py
 }
 
@@ -42,18 +42,20 @@ trial_flakes() {
         ctest --test-dir build/dev --output-on-failure --schedule-random -j "$jobs")
 }
 
-# fuzz_build: each file of tests/fuzz is one libFuzzer target.
-fuzz_targets() { find tests/fuzz -maxdepth 1 -name 'fuzz_*.c' 2>/dev/null | sort; }
+# Each file fuzz_*.c of tests/fuzz is one libFuzzer target.
+fuzz_targets() { find tests/fuzz -maxdepth 1 -name 'fuzz_*.c' -printf '%f\n' | sed 's/\.c$//' | sort; }
 trial_fuzz() {
-    local target=$1 corpus
-    corpus=$trials/corpus/$target
-    mkdir -p "$corpus"
+    local target=$1 folder corpus=($trials/corpus/$1)
+    mkdir -p "${corpus[0]}"
+    for folder in "tests/golden/fuzz/${target#fuzz_}" "tests/golden/${target#fuzz_}"; do
+        [ ! -d "$folder" ] || corpus+=("$folder")
+    done
     "build/fuzz/tests/fuzz/$target" -max_total_time="$fuzz_seconds" -seed="$SEED" -timeout=10 -rss_limit_mb=2048 \
-        -artifact_prefix="$trials/$target-" -print_final_stats=1 "$corpus"
+        -artifact_prefix="$trials/$target-" -print_final_stats=1 "${corpus[@]}"
 }
 
 long_trials() {
-    local minutes=$1 end file name
+    local minutes=$1 end name
     end=$((SECONDS + minutes * 60))
     trial_failures=0
     mkdir -p "$trials"
@@ -61,18 +63,16 @@ long_trials() {
     step_python || die "the Python environment could not be made"
     soak_minutes=$((minutes / 4 > 0 ? minutes / 4 : 1))
     fuzz_seconds=$((minutes * 10))
-    if [ -n "$(fuzz_targets)" ]; then
-        [ -f build/fuzz/build.ninja ] ||
-            CC=clang CXX=clang++ cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=Debug -DBARY_SANITIZE=address \
-                -DBARY_FUZZ=ON >build/fuzz.log 2>&1 || die "the fuzz build cannot be configured: build/fuzz.log"
-        ninja -C build/fuzz >build/fuzz-ninja.log 2>&1 || die "the fuzz build failed: build/fuzz-ninja.log"
-    fi
+    [ -f build/fuzz/build.ninja ] ||
+        CC=clang CXX=clang++ cmake -S . -B build/fuzz -G Ninja -DCMAKE_BUILD_TYPE=Debug -DBARY_SANITIZE=address \
+            -DBARY_FUZZ=ON >build/fuzz.log 2>&1 || die "the fuzz build cannot be configured: build/fuzz.log"
+    # shellcheck disable=SC2046 # a list of words
+    ninja -C build/fuzz $(fuzz_targets) >build/fuzz-ninja.log 2>&1 || die "the fuzz build failed: build/fuzz-ninja.log"
     while :; do
         trial_round kills trial_kills
         [ $SECONDS -lt $end ] && trial_round soak trial_soak
         [ $SECONDS -lt $end ] && trial_round flakes trial_flakes
-        for file in $(fuzz_targets); do
-            name=$(basename "$file" .c)
+        for name in $(fuzz_targets); do
             [ $SECONDS -lt $end ] && trial_round "$name" trial_fuzz "$name"
         done
         [ $SECONDS -lt $end ] || break
