@@ -234,7 +234,9 @@ def main() -> None:
 
     import bary
 
-    program = next(asked.bin.rglob("perf_fit"))
+    program = asked.bin / "perf/perf_fit"
+    if not program.exists():
+        parser.error(f"{program} is not built: ninja -C {asked.bin} perf_fit")
     with bary.connect() as client:
         rows = []
         for shape in SHAPES:
