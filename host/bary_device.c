@@ -31,21 +31,21 @@ static enum status backend_choose(const char *name, const struct backend **out, 
 {
     const struct backend *const *list = backend_list();
     const struct backend *found = NULL;
-    char why[128] = "none was compiled in";
+    struct refusal why = {.text = "none was compiled in"};
 
     if (name) {
         found = backend_named(name);
         if (!found)
             return FAIL(error, UNKNOWN_VALUE, TEXT("what", "backend"), TEXT("value", name),
                         TEXT("known", "cpu, ref"));
-        if (found->devices(NULL, 0, why) < 1)
-            return no_device(error, name, why);
+        if (found->devices(NULL, 0, &why) < 1)
+            return no_device(error, name, why.text);
     }
     for (; !found && *list; list++)
-        if ((*list)->devices(NULL, 0, why) > 0)
+        if ((*list)->devices(NULL, 0, &why) > 0)
             found = *list;
     if (!found)
-        return no_device(error, "usable", why);
+        return no_device(error, "usable", why.text);
     *out = found;
     return STATUS_OK;
 }
@@ -89,7 +89,7 @@ enum status device_open(const struct bary_run *run, struct bary_device *out, str
     status = backend_choose(run->backend, &opened.backend, error);
     if (status != STATUS_OK)
         return status;
-    status = opened.backend->open(0, &options, &opened.device);
+    status = opened.backend->open(0, &options, &opened.device, NULL);
     if (status != STATUS_OK)
         return open_failed(status, opened.backend, run->isa, error);
     *out = opened;

@@ -4,7 +4,8 @@
  * right; kernels/cpu and kernels/cuda overlay it and must give the same bytes.
  *
  *  1. One thread owns a device and makes every call on what came from it. Only plan is for any thread.
- *  2. A call does its work or queues it; only wait blocks. What a pass computes may be read after wait.
+ *  2. A call does its work or queues it behind at most TILES_AHEAD tiles; only wait waits for the end.
+ *     What a pass computes may be read after wait, and its outputs must stay until then.
  *  3. Memory is taken in open, work_open and load. No pass allocates.
  *  4. A call that fails leaves the work as it was, except DEVICE_LOST, after which only the close
  *     functions may be called.
@@ -22,11 +23,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proto/device_reason.h"
 #include "proto/status.h"
 
 enum {
-    BACKEND_ABI = 1,     /* raised by any change to the structs below */
-    NUMERICS_VERSION = 1 /* raised by any change to an answer's bits */
+    BACKEND_ABI = 2,      /* raised by any change to the structs below */
+    NUMERICS_VERSION = 1, /* raised by any change to an answer's bits */
+    TILES_AHEAD = 2
 };
 
 typedef __int128 int128;
@@ -44,20 +47,34 @@ struct rows {
     int64_t count;
 };
 
+/* How a device holds the rows of a work: a ladder, from the top. UNSUPPORTED by plan: not that rung. */
+enum residency {
+    RESIDENT,       /* rows on the device, scratch for tiles as large as it likes */
+    RESIDENT_SMALL, /* rows on the device, scratch for the smallest tiles */
+    STREAMED        /* rows stay with the host; a pass copies its tiles, two of them in turn */
+};
+
 struct shape {
     int64_t rows, columns, clusters;
     enum number number;
     bool weighted;
     int candidates; /* most candidates of one seed_try; 0: no seeding */
     int farthest;   /* most rows of one farthest list; 0: none */
+    enum residency residency;
 };
 
 /* What a shape costs on a device. */
 struct plan {
-    int64_t work_bytes; /* packed centers, sums, scratch: for the whole work */
-    int64_t row_bytes;  /* what hangs on one row beside its values: label, seeding distance */
-    int64_t tile_rows;  /* rows of an assign tile: at most 15 ms of work, at least 1 */
-    double row_ns;      /* expected time of assign a row */
+    int64_t work_bytes; /* host memory: packed centers, sums, scratch, for the whole work */
+    int64_t
+        row_bytes; /* host memory: what hangs on one row beside its values: label, seeding distance */
+    int64_t device_work_bytes,
+        device_row_bytes; /* the same on a GPU, with the row's values; else 0 */
+    int64_t pinned_bytes; /* of work_bytes: cannot be paged, for copies */
+    int64_t tile_rows;    /* rows of an assign tile: at most 15 ms of work, at least 1 */
+    double row_ns;        /* expected time of assign a row */
+    double tile_ns;       /* and of a tile whatever its rows: launch and wait */
+    double copy_ns; /* to bring a row to the device: once, in every pass if STREAMED; 0 on a CPU */
     const char *method; /* what assign runs, for reports: "canonical-avx2" */
 };
 
@@ -65,7 +82,14 @@ struct device_info {
     char name[64]; /* "cpu" or the card's name */
     int threads;   /* CPU threads it uses; 0 on a GPU */
     int64_t memory_bytes;
-    char isa[32]; /* "avx512", "avx2", "neon", "plain", "sm_90" */
+    int64_t free_bytes; /* what a GPU can give now; 0 on a CPU */
+    char isa[32];       /* "avx512", "avx2", "neon", "plain", "sm_90" */
+};
+
+/* Why a device is not there, or failed: a row of device_reason.def and a sentence. */
+struct refusal {
+    enum device_reason reason; /* REASON_NONE: nothing is wrong */
+    char text[192];
 };
 
 struct device_options {
@@ -128,6 +152,49 @@ struct far_row {
     double weight;
 };
 
+/* Many small fits, each whole and by itself: facts, seeding, rounds, relocation, last assignment. The
+ * bits are those of a fit of its own over the passes below, rows numbered from 0 in each problem. */
+enum fits_init { FITS_CENTERS, FITS_PLUS_PLUS, FITS_RANDOM };
+enum fits_empty { FITS_RELOCATE, FITS_KEEP, FITS_ERROR };
+enum fits_stop { FITS_LABELS_EQUAL = 1, FITS_TOLERANCE, FITS_MAX_ITER, FITS_FIXED_ROUNDS };
+struct fits {
+    enum number number;
+    int64_t columns, problems;
+    const int64_t *row;    /* problems + 1: problem p has rows row[p] .. row[p + 1] - 1 */
+    const int64_t *center; /* problems + 1: and centers center[p] .. center[p + 1] - 1 */
+    const void *values;    /* row[problems] x columns */
+    const double
+        *weight; /* row[problems], as the user gave them, checked finite and >= 0; or NULL */
+    const double *centers; /* center[problems] x columns, with FITS_CENTERS */
+    enum fits_init init;
+    enum fits_empty empty;
+    bool skip_non_finite, fixed_rounds;
+    int64_t n_init, max_iter; /* resolved, at least 1 */
+    double tol;
+    uint64_t random_state; /* the same for each problem */
+};
+struct fits_result {
+    enum status status; /* OK, NON_FINITE, OUT_OF_RANGE, TOO_FEW_ROWS, EMPTY_CLUSTER, UNSUPPORTED */
+    int64_t row, column; /* of a refused value, in the problem; EMPTY_CLUSTER: round, cluster */
+    double value;
+    int64_t n_iter, run, empty, skipped, taking_part;
+    enum fits_stop stop;
+    bool distinct_below;
+    double inertia;
+    uint128 fingerprint;
+};
+struct fits_out {
+    struct fits_result *result; /* problems */
+    double *centers;            /* as in fits.center; of a failed problem: zeros */
+    int32_t *labels;            /* as in fits.row; of a failed problem: -1 */
+    int64_t *sizes;             /* a count a center */
+};
+/* What a batch of problems of up to so many rows and clusters costs. */
+struct fits_plan {
+    int64_t device_bytes; /* beside rows, centers and labels, for any number of problems */
+    double problem_ns; /* expected time of one, the device full; the caller cuts calls to 15 ms */
+};
+
 struct device; /* opaque, one owner thread */
 struct work;   /* the state of one fit or predict on a device */
 struct block;  /* rows as the device holds them, with what hangs on them */
@@ -138,11 +205,14 @@ struct backend {
     const char *name;  /* "ref", "cpu", "cuda" */
     const char *build; /* compiler, flags, targets: for GetServer */
 
-    /* Devices. devices: how many; 0 with the reason in why[128]. Describes up to `most` into info. */
-    int (*devices)(struct device_info *info, int most, char *why);
-    enum status (*open)(int index, const struct device_options *options, struct device **out);
+    /* Devices. devices: how many; 0 with the reason. Describes up to `most` into info. why may be NULL. */
+    int (*devices)(struct device_info *info, int most, struct refusal *why);
+    enum status (*open)(int index, const struct device_options *options, struct device **out,
+                        struct refusal *why);
     void (*close)(struct device **device); /* NULL is fine */
     void (*describe)(const struct device *device, struct device_info *out);
+    /* What DEVICE_LOST was: the call, the code, the driver's words. REASON_NONE: nothing happened. */
+    void (*failure)(const struct device *device, struct refusal *out);
 
     /* Pure, for any thread. UNSUPPORTED is said here and nowhere later. */
     enum status (*plan)(const struct device *device, const struct shape *shape, struct plan *out);
@@ -224,14 +294,24 @@ struct backend {
                             int32_t L, int128 *totals);
 
     /* Merges the tile's farthest rows into list[0 .. *held), sorted by distance descending, then row;
-     * keeps at most shape.farthest. values: shape.farthest x columns doubles beside it. Left out: distance 0,
+     * keeps at most `most` <= shape.farthest. values: most x columns doubles beside it. Left out: distance 0,
      * rows that do not take part, rows whose values equal those of a row already listed before it. */
     enum status (*farthest)(struct work *work, struct block *block, int64_t first, int64_t count,
-                            struct far_row *list, double *values, int *held);
+                            int most, struct far_row *list, double *values, int *held);
 
     /* One row's values as doubles (row counted in the block). */
     enum status (*gather)(struct work *work, struct block *block, int64_t row, double *out);
+
+    /* Many small fits; no work is open for them. NULL: this backend has none. fits_plan is pure, for any
+     * thread; UNSUPPORTED: a problem of so many rows and clusters is too large. fits waits. */
+    enum status (*fits_plan)(const struct device *device, const struct fits *fits, int64_t rows,
+                             int64_t clusters, struct fits_plan *out);
+    enum status (*fits)(struct device *device, const struct fits *fits, struct fits_out *out);
 };
+
+/* The one symbol of a plug-in: its table, or NULL if it was built for another ABI. */
+#define BACKEND_PLUGIN_SYMBOL "bary_plugin"
+typedef const struct backend *backend_plugin(uint32_t abi);
 
 /* The backends compiled in, best first; NULL ends it. ref is always last. */
 const struct backend *const *backend_list(void);

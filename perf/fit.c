@@ -82,7 +82,7 @@ int main(int argc, char **argv)
 
     const struct backend *backend = backend_named("cpu");
     struct device_options options = {.threads = (int)strtol(argv[4], NULL, 10)};
-    if (!backend || backend->open(0, &options, &device) != STATUS_OK)
+    if (!backend || backend->open(0, &options, &device, NULL) != STATUS_OK)
         return refuse("cpu device", &error);
     params.n_clusters = centers.rows;
     params.init = INIT_CENTERS;

@@ -52,19 +52,19 @@ static enum status open_device(int threads, struct local *local, struct error *e
 {
     struct device_options options = {.threads = threads, .isa = getenv("BARY_ISA")};
     struct device_info info;
-    char why[128] = "no backend is compiled in";
+    struct refusal why = {.text = "no backend is compiled in"};
 
     if (machine_refusal())
         return FAIL(error, NO_DEVICE, TEXT("backend", "CPU"), TEXT("why", machine_refusal()));
     for (const struct backend *const *backend = backend_list(); *backend; backend++) {
-        if ((*backend)->devices(&info, 1, why) < 1)
+        if ((*backend)->devices(&info, 1, &why) < 1)
             continue;
-        if ((*backend)->open(0, &options, &local->device) == STATUS_OK) {
+        if ((*backend)->open(0, &options, &local->device, &why) == STATUS_OK) {
             local->backend = *backend;
             return STATUS_OK;
         }
     }
-    return FAIL(error, NO_DEVICE, TEXT("backend", "local"), TEXT("why", why));
+    return FAIL(error, NO_DEVICE, TEXT("backend", "local"), TEXT("why", why.text));
 }
 
 int local_open(int threads, double max_runtime_s, struct progress_line *progress, struct local *out,

@@ -32,7 +32,7 @@ enum status empty_check(const struct fit *fit, struct error *error)
 struct far_list {
     struct far_row *row;
     double *values;
-    int held;
+    int most, held;
 };
 
 static enum status farthest_tile(const struct tiles *tiles, const struct tile *tile, int64_t number,
@@ -40,8 +40,8 @@ static enum status farthest_tile(const struct tiles *tiles, const struct tile *t
 {
     struct far_list *list = context;
     (void)number;
-    return tiles->backend->farthest(tiles->work, tile->block, tile->first, tile->count, list->row,
-                                    list->values, &list->held);
+    return tiles->backend->farthest(tiles->work, tile->block, tile->first, tile->count, list->most,
+                                    list->row, list->values, &list->held);
 }
 
 /* The row leaves the sums of its cluster, in the copy. */
@@ -98,11 +98,10 @@ enum status empty_choose(struct fit *fit, int *listed, int *count, struct error 
     *listed = *count = 0;
     if (empty == 0 || fit->params.empty_clusters != EMPTY_RELOCATE)
         return empty_check(fit, error);
+    list.most = farthest_most(&fit->tiles.shape, empty);
     status = tiles_pass(&fit->tiles, &pass, &fit->course, error);
     if (status != STATUS_OK)
         return status;
-    int most = farthest_most(&fit->tiles.shape, empty);
-    list.held = list.held < most ? list.held : most;
     *listed = list.held;
     *count = rows_give(fit, &list);
     return STATUS_OK;

@@ -35,14 +35,14 @@ enum status devices_open(struct dispatcher *dispatcher, const struct dispatcher_
                          struct error *error)
 {
     struct error why = {0};
-    char text[128] = "";
+    struct refusal refusal = {0};
 
     snprintf(dispatcher->gpu_reason, sizeof dispatcher->gpu_reason, "no GPU plug-in is installed");
     for (const struct backend *const *backend = backend_list(); *backend; backend++) {
         struct device_info info[DEVICES_MAX];
         if (strcmp((*backend)->name, "ref") == 0)
             continue; /* it is what the others are tested against */
-        int count = (*backend)->devices(info, DEVICES_MAX, text);
+        int count = (*backend)->devices(info, DEVICES_MAX, &refusal);
         for (int i = 0; i < count && i < DEVICES_MAX; i++)
             device_open(dispatcher, *backend, i, options, &why);
     }
@@ -54,7 +54,7 @@ enum status devices_open(struct dispatcher *dispatcher, const struct dispatcher_
         return why.status;
     }
     return FAIL(error, NO_DEVICE, TEXT("backend", "cpu"),
-                TEXT("why", text[0] ? text : "none is built in"));
+                TEXT("why", refusal.text[0] ? refusal.text : "none is built in"));
 }
 
 static bool is_gpu(const struct worker *worker)

@@ -58,7 +58,7 @@ static void device_take(struct run *run)
         struct device_options options = {.threads = threads, .isa = worker->isa};
         worker->backend->close(&worker->other);
         worker->other_threads = 0;
-        if (worker->backend->open(worker->index, &options, &worker->other) == STATUS_OK)
+        if (worker->backend->open(worker->index, &options, &worker->other, NULL) == STATUS_OK)
             worker->other_threads = threads;
     }
     if (worker->other_threads == threads)

@@ -179,14 +179,15 @@ static bool next_job(struct worker *worker, struct job **out)
 static void open_device(struct worker *worker)
 {
     struct device_options options = {.threads = worker->threads, .isa = worker->isa};
+    struct refusal why_not = {0};
     struct error error = {0};
-    enum status status = worker->backend->open(worker->index, &options, &worker->device);
+    enum status status = worker->backend->open(worker->index, &options, &worker->device, &why_not);
 
     if (status == STATUS_OK) {
         worker->backend->describe(worker->device, &worker->info);
     } else {
         const struct field why[] = {TEXT("backend", worker->backend->name),
-                                    TEXT("why", status_row(status)->name)};
+                                    TEXT("why", why_not.text)};
         error_set(&error, STATUS_NO_DEVICE, why, 2);
     }
     pthread_mutex_lock(&worker->lock);

@@ -10,6 +10,7 @@ const struct backend backend_cpu = {
     .open = cpu_open,
     .close = cpu_close,
     .describe = cpu_describe,
+    .failure = ref_failure,
     .plan = cpu_plan,
     .work_open = cpu_work_open,
     .work_close = cpu_work_close,

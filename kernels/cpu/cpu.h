@@ -149,8 +149,9 @@ const char *cpu_refusal(void);
 bool cpu_passes_selftest(struct device *device);
 
 /* The functions of the table, promised in backend.h. */
-int cpu_devices(struct device_info *info, int most, char *why);
-enum status cpu_open(int index, const struct device_options *options, struct device **out);
+int cpu_devices(struct device_info *info, int most, struct refusal *why);
+enum status cpu_open(int index, const struct device_options *options, struct device **out,
+                     struct refusal *why);
 void cpu_close(struct device **device);
 void cpu_describe(const struct device *device, struct device_info *out);
 enum status cpu_plan(const struct device *device, const struct shape *shape, struct plan *out);
@@ -183,6 +184,6 @@ enum status cpu_seed_try(struct work *work, struct block *block, int64_t first, 
                          const double *candidates, int candidates_count, bool first_center,
                          int32_t L, int128 *totals);
 enum status cpu_farthest(struct work *work, struct block *block, int64_t first, int64_t count,
-                         struct far_row *list, double *values, int *held);
+                         int most, struct far_row *list, double *values, int *held);
 
 #endif

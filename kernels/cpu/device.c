@@ -8,7 +8,7 @@
 
 #include "kernels/cpu/cpu.h"
 
-int cpu_devices(struct device_info *info, int most, char *why)
+int cpu_devices(struct device_info *info, int most, struct refusal *why)
 {
     char reason[128] = "";
     const struct lanes *lanes = NULL;
@@ -18,8 +18,7 @@ int cpu_devices(struct device_info *info, int most, char *why)
     else
         lanes = lanes_choose(NULL, reason);
     if (!lanes) {
-        if (why)
-            memcpy(why, reason, sizeof reason);
+        refuse(why, STATUS_NO_DEVICE, REASON_CPU_TOO_OLD, reason);
         return 0;
     }
     if (most > 0) {
@@ -93,22 +92,28 @@ static const struct cpu_tuning tuning = {
     .carry_rows = GRID_CARRY_ROWS,
 };
 
-enum status cpu_open(int index, const struct device_options *options, struct device **out)
+enum status cpu_open(int index, const struct device_options *options, struct device **out,
+                     struct refusal *why)
 {
-    char why[128];
+    char isa[128];
     const struct lanes *lanes;
     struct cpu_device *device;
 
-    if (index != 0 || cpu_refusal())
-        return STATUS_NO_DEVICE;
-    lanes = lanes_choose(options ? options->isa : NULL, why);
-    if (!lanes || (options && options->threads < 0))
-        return STATUS_UNSUPPORTED;
+    if (cpu_refusal())
+        return refuse(why, STATUS_NO_DEVICE, REASON_CPU_TOO_OLD, cpu_refusal());
+    if (index != 0)
+        return refuse(why, STATUS_NO_DEVICE, REASON_NO_DEVICE, "there is one CPU, number 0");
+    lanes = lanes_choose(options ? options->isa : NULL, isa);
+    if (!lanes)
+        return refuse(why, STATUS_UNSUPPORTED, REASON_CPU_TOO_OLD, isa);
+    if (options && options->threads < 0)
+        return refuse(why, STATUS_UNSUPPORTED, REASON_NO_DEVICE, "threads is negative");
     if (!threads_are_ieee(threads_asked(options)))
-        return STATUS_UNSUPPORTED;
+        return refuse(why, STATUS_UNSUPPORTED, REASON_DEVICE_WRONG,
+                      "a thread does not round to nearest, or flushes subnormal numbers");
     device = calloc(1, sizeof *device);
     if (!device)
-        return STATUS_OUT_OF_MEMORY;
+        return refuse(why, STATUS_OUT_OF_MEMORY, REASON_NO_MEMORY, "no memory for a device");
     device->lanes = lanes;
     device->tuning = tuning;
     cpu_devices(&device->base.info, 1, NULL);
@@ -117,7 +122,8 @@ enum status cpu_open(int index, const struct device_options *options, struct dev
     device->base.pair_ns = measure(lanes) / device->base.info.threads;
     if (!cpu_passes_selftest(&device->base)) {
         free(device);
-        return STATUS_DEVICE_LOST;
+        return refuse(why, STATUS_DEVICE_LOST, REASON_DEVICE_WRONG,
+                      "its results differ from the reference's");
     }
     *out = &device->base;
     return STATUS_OK;

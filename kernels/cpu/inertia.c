@@ -86,7 +86,7 @@ static void far_rows(const struct pass *pass, struct thread *thread, int64_t fir
 
 /* Threads measure FAR_ROWS rows, then the owner looks through them: few enter the list. */
 enum status cpu_farthest(struct work *base, struct block *block, int64_t first, int64_t count,
-                         struct far_row *list, double *values, int *held)
+                         int most, struct far_row *list, double *values, int *held)
 {
     struct cpu_work *work = cpu_of(base);
 
@@ -100,11 +100,11 @@ enum status cpu_farthest(struct work *base, struct block *block, int64_t first, 
                                   .row = block->rows.first + first + i,
                                   .label = block->label[first + i],
                                   .weight = row_weight(block, first + i)};
-            if (row.distance == 0 || (*held > 0 && *held == base->shape.farthest &&
-                                      row.distance < list[*held - 1].distance))
+            if (row.distance == 0 ||
+                (*held > 0 && *held == most && row.distance < list[*held - 1].distance))
                 continue;
             ref_gather(base, block, first + i, base->row);
-            far_insert(base, &row, base->row, list, values, held);
+            far_insert(base->shape.columns, most, &row, base->row, list, values, held);
         }
     }
     return STATUS_OK;

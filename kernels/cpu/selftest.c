@@ -91,7 +91,7 @@ static void farthest(const struct backend *backend, struct work *work, struct bl
     struct far_row list[FARTHEST];
     int held = 0;
 
-    backend->farthest(work, block, 0, ROWS, list, out->far_values, &held);
+    backend->farthest(work, block, 0, ROWS, FARTHEST, list, out->far_values, &held);
     for (int i = 0; i < held; i++) {
         out->far_distance[i] = list[i].distance;
         out->far_weight[i] = list[i].weight;
@@ -173,7 +173,7 @@ bool cpu_passes_selftest(struct device *device)
     } sizes[] = {{1, 1}, {3, 5}, {17, 9}, {COLUMNS_MAX, CLUSTERS_MAX}};
     struct device *ref = NULL;
     struct bench *bench = region_new(sizeof *bench);
-    bool right = bench && backend_ref.open(0, NULL, &ref) == STATUS_OK;
+    bool right = bench && backend_ref.open(0, NULL, &ref, NULL) == STATUS_OK;
 
     for (int i = 0; right && i < 4 * 4; i++) {
         bench->sample.shape = (struct shape){.rows = ROWS,

@@ -114,7 +114,7 @@ enum status cpu_plan(const struct device *device, const struct shape *shape, str
     size_t bytes;
     double pairs, row_ns, moved_ns;
 
-    if (shape_check(shape) != STATUS_OK)
+    if (shape_check(shape) != STATUS_OK || shape->residency != RESIDENT)
         return STATUS_UNSUPPORTED;
     work = header_for(device, shape);
     bytes = layout(&work, NULL, &overflow);

@@ -28,16 +28,15 @@ static void shift_down(struct far_row *list, double *values, int64_t columns, in
 
 /* A twin before the row keeps the row out; a twin behind it makes way for it. One leaves at most for
  * one that enters, so what was cut from a full list is never missed. */
-void far_insert(const struct work *work, const struct far_row *row, const double *row_values,
+void far_insert(int64_t columns, int most, const struct far_row *row, const double *row_values,
                 struct far_row *list, double *values, int *held)
 {
-    int64_t columns = work->shape.columns;
     int at = 0, end;
 
     for (; at < *held && comes_before(&list[at], row); at++)
         if (equal_values(values + at * columns, row_values, columns))
             return;
-    if (at == work->shape.farthest)
+    if (at == most)
         return;
     for (end = at; end < *held; end++)
         if (equal_values(values + end * columns, row_values, columns))
@@ -45,7 +44,7 @@ void far_insert(const struct work *work, const struct far_row *row, const double
     if (end < *held) /* the twin at `end` leaves */
         shift_down(list, values, columns, at + 1, at, end);
     else {
-        if (*held == work->shape.farthest)
+        if (*held == most)
             (*held)--;
         shift_down(list, values, columns, at + 1, at, *held);
         (*held)++;
@@ -55,9 +54,10 @@ void far_insert(const struct work *work, const struct far_row *row, const double
 }
 
 enum status ref_farthest(struct work *work, struct block *block, int64_t first, int64_t count,
-                         struct far_row *list, double *values, int *held)
+                         int most, struct far_row *list, double *values, int *held)
 {
     tile_check(block, first, count);
+    assert(most <= work->shape.farthest);
     for (int64_t i = first; i < first + count; i++) {
         struct far_row row = {
             .row = block->rows.first + i, .label = block->label[i], .weight = row_weight(block, i)};
@@ -68,7 +68,7 @@ enum status ref_farthest(struct work *work, struct block *block, int64_t first, 
         if (row.distance == 0)
             continue;
         ref_gather(work, block, i, work->row);
-        far_insert(work, &row, work->row, list, values, held);
+        far_insert(work->shape.columns, most, &row, work->row, list, values, held);
     }
     return STATUS_OK;
 }

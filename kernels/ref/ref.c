@@ -5,7 +5,7 @@
 
 #include "kernels/ref/work.h"
 
-static int devices(struct device_info *info, int most, char *why)
+static int devices(struct device_info *info, int most, struct refusal *why)
 {
     (void)why;
     if (most > 0)
@@ -13,18 +13,20 @@ static int devices(struct device_info *info, int most, char *why)
     return 1;
 }
 
-static enum status open_device(int index, const struct device_options *options, struct device **out)
+static enum status open_device(int index, const struct device_options *options, struct device **out,
+                               struct refusal *why)
 {
     struct device *device;
 
     (void)options;
     if (index != 0)
-        return STATUS_NO_DEVICE;
+        return refuse(why, STATUS_NO_DEVICE, REASON_NO_DEVICE, "there is one device, number 0");
     if (fegetround() != FE_TONEAREST)
-        return STATUS_UNSUPPORTED;
+        return refuse(why, STATUS_UNSUPPORTED, REASON_DEVICE_WRONG,
+                      "this thread does not round to nearest");
     device = calloc(1, sizeof *device);
     if (!device)
-        return STATUS_OUT_OF_MEMORY;
+        return refuse(why, STATUS_OUT_OF_MEMORY, REASON_NO_MEMORY, "no memory for a device");
     devices(&device->info, 1, NULL);
     device->pair_ns = 1.0; /* a chain of FMAs, one every four cycles */
     *out = device;
@@ -61,7 +63,7 @@ static enum status plan(const struct device *device, const struct shape *shape, 
     size_t bytes;
     double row_ns;
 
-    if (shape_check(shape) != STATUS_OK)
+    if (shape_check(shape) != STATUS_OK || shape->residency != RESIDENT)
         return STATUS_UNSUPPORTED;
     bytes = layout(&work, NULL, &overflow);
     if (overflow)
@@ -111,6 +113,7 @@ const struct backend backend_ref = {
     .open = open_device,
     .close = close_device,
     .describe = describe,
+    .failure = ref_failure,
     .plan = plan,
     .work_open = work_open,
     .work_close = work_close,

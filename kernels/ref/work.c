@@ -1,4 +1,5 @@
 /* work.c - opening works and blocks, and what goes in and out of them. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,6 +48,22 @@ enum status shape_check(const struct shape *shape)
     if (shape->number != NUMBER_F32 && shape->number != NUMBER_F64)
         return STATUS_UNSUPPORTED;
     return STATUS_OK;
+}
+
+enum status refuse(struct refusal *why, enum status status, enum device_reason reason,
+                   const char *text)
+{
+    if (why) {
+        why->reason = reason;
+        snprintf(why->text, sizeof why->text, "%s", text);
+    }
+    return status;
+}
+
+void ref_failure(const struct device *device, struct refusal *out)
+{
+    (void)device;
+    *out = (struct refusal){.reason = REASON_NONE};
 }
 
 int64_t tile_rows_for(double row_ns)

@@ -72,6 +72,9 @@ void *region_new(size_t bytes);
 enum status block_new(struct work *work, const struct rows *rows, bool with_old,
                       struct block **out);
 
+/* Fills *why (NULL: nobody asks) and returns the status. */
+enum status refuse(struct refusal *why, enum status status, enum device_reason reason,
+                   const char *text);
 /* UNSUPPORTED: no backend here can hold this shape. */
 enum status shape_check(const struct shape *shape);
 /* Rows of a tile by the cost of one. */
@@ -103,8 +106,8 @@ static inline void tile_check(const struct block *block, int64_t first, int64_t 
 double ref_canonical(const struct work *work, const struct block *block, int64_t row,
                      const double *center);
 
-/* Puts one row into a farthest list, if it belongs there; values: the row's. */
-void far_insert(const struct work *work, const struct far_row *row, const double *row_values,
+/* Puts one row into a farthest list of at most `most`, if it belongs there; values: the row's. */
+void far_insert(int64_t columns, int most, const struct far_row *row, const double *row_values,
                 struct far_row *list, double *values, int *held);
 
 /* Adds one finite x to the exact sums. */
@@ -115,6 +118,7 @@ void ref_sums_add(struct work *work, const struct block *block, int64_t row, int
                   int sign);
 
 /* The passes of ref, promised in backend.h. */
+void ref_failure(const struct device *device, struct refusal *out);
 enum status ref_load(struct work *work, const struct rows *rows, struct block **out);
 void ref_unload(struct work *work, struct block **block);
 enum status ref_wait(struct work *work);
@@ -151,7 +155,7 @@ enum status ref_seed_try(struct work *work, struct block *block, int64_t first, 
                          const double *candidates, int candidates_count, bool first_center,
                          int32_t L, int128 *totals);
 enum status ref_farthest(struct work *work, struct block *block, int64_t first, int64_t count,
-                         struct far_row *list, double *values, int *held);
+                         int most, struct far_row *list, double *values, int *held);
 enum status ref_gather(struct work *work, struct block *block, int64_t row, double *out);
 
 extern const struct backend backend_ref;

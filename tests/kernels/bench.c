@@ -6,7 +6,7 @@ struct device *device_of_ref(void)
 {
     struct device *device = NULL;
 
-    backend_ref.open(0, NULL, &device);
+    backend_ref.open(0, NULL, &device, NULL);
     return device;
 }
 
@@ -15,7 +15,7 @@ struct device *device_of_cpu(const char *isa, int threads)
     const struct device_options options = {.threads = threads, .isa = isa};
     struct device *device = NULL;
 
-    backend_cpu.open(0, &options, &device);
+    backend_cpu.open(0, &options, &device, NULL);
     return device;
 }
 

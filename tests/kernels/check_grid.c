@@ -71,7 +71,7 @@ void slots_hold_four_million_rows_at_the_maximum(struct check *check)
     enum { ROWS = GRID_CARRY_ROWS, TIMES = 3 };
     static const double at[] = {1.0, -1.0};
     static const int32_t L[1] = {0};
-    const struct shape shape = {ROWS, 1, 1, NUMBER_F64, false, 0, 0};
+    const struct shape shape = {ROWS, 1, 1, NUMBER_F64, false, 0, 0, RESIDENT};
     const struct grid grid = {.column = L};
     const double center = 0;
     double *values = guarded_new(ROWS * sizeof *values);

@@ -8,7 +8,7 @@
 static void moments_of(const struct backend *backend, struct device *device, double *values,
                        int64_t count, struct moments *out)
 {
-    const struct shape shape = {count, 1, 1, NUMBER_F64, false, 0, 0};
+    const struct shape shape = {count, 1, 1, NUMBER_F64, false, 0, 0, RESIDENT};
     const struct rows rows = {.values = values, .count = count};
     struct work *work;
     struct block *block;

@@ -170,7 +170,7 @@ void cpu_gives_the_bytes_of_ref_as_tuned_for_users(struct check *check)
     const struct layout layout = {
         .data = DATA_BLOBS,
         .seed = 7,
-        .shape = {SANITIZED ? 2000 : 20011, 24, 40, NUMBER_F32, false, 5, 8}};
+        .shape = {SANITIZED ? 2000 : 20011, 24, 40, NUMBER_F32, false, 5, 8, RESIDENT}};
     struct device *ref = device_of_ref();
     struct outcome want = {.pieces = 0};
     struct sample sample;

@@ -31,7 +31,7 @@ void ties_go_to_the_lowest_index(struct check *check)
     enum { CENTERS = 37 };
     const float values[] = {0, 1, 2, 3};
     static double centers[CENTERS];
-    const struct shape shape = {4, 1, CENTERS, NUMBER_F32, false, 0, 0};
+    const struct shape shape = {4, 1, CENTERS, NUMBER_F32, false, 0, 0, RESIDENT};
     const struct rows rows = {.values = values, .count = 4};
     const struct grid grid = {.column = (const int32_t[]){2}};
 
@@ -65,7 +65,7 @@ void skipped_and_weightless_rows_do_not_count(struct check *check)
 {
     const double values[] = {1, 5, (double)NAN, 3, -4}, weight[] = {2, 0, -1, 0.5, 0};
     const double centers[] = {0, 4};
-    const struct shape shape = {5, 1, 2, NUMBER_F64, true, 1, 4};
+    const struct shape shape = {5, 1, 2, NUMBER_F64, true, 1, 4, RESIDENT};
     const struct rows rows = {.values = values, .weight = weight, .first = 50, .count = 5};
     const struct grid grid = {.column = (const int32_t[]){2}, .weight = 1};
 
@@ -148,7 +148,7 @@ void moved_sums_equal_rebuilt_sums(struct check *check)
                                         : i % 3 == 1 ? DATA_BLOBS
                                                      : DATA_LARGE,
                                 .seed = (uint64_t)i,
-                                .shape = {700, 9, 13, NUMBER_F32, i % 2 == 1, 0, 0}};
+                                .shape = {700, 9, 13, NUMBER_F32, i % 2 == 1, 0, 0, RESIDENT}};
         struct device *device;
         const struct backend *backend = side(i / 6, &device);
         struct sample sample;
@@ -195,7 +195,7 @@ void whole_weights_are_repeated_rows(struct check *check)
         struct block *block;
         const struct backend *backend = side(i, &device);
         const struct grid grid = {.column = (const int32_t[]){3, 3, 3}, .weight = 2};
-        struct shape shape = {ROWS, COLUMNS, CLUSTERS, NUMBER_F32, true, 0, 0};
+        struct shape shape = {ROWS, COLUMNS, CLUSTERS, NUMBER_F32, true, 0, 0, RESIDENT};
         struct rows rows = {.values = once, .weight = weight, .count = ROWS};
         struct sums weighted = sums_new(&shape), repeated = sums_new(&shape);
         struct work *work = open_rows(backend, device, &shape, &rows, &grid, &block);
@@ -229,7 +229,7 @@ void whole_weights_are_repeated_rows(struct check *check)
 void a_saved_state_goes_on_with_the_same_bits(struct check *check)
 {
     const struct layout layout = {
-        .data = DATA_NORMAL, .seed = 3, .shape = {500, 6, 11, NUMBER_F64, true, 0, 0}};
+        .data = DATA_NORMAL, .seed = 3, .shape = {500, 6, 11, NUMBER_F64, true, 0, 0, RESIDENT}};
     const struct shape *shape = &layout.shape;
     struct device *from, *to;
     const struct backend *cpu = side(1, &from), *ref = side(0, &to);
@@ -276,7 +276,7 @@ void facts_name_the_first_bad_value(struct check *check)
 {
     enum { ROWS = 900, COLUMNS = 3 };
     static double values[ROWS * COLUMNS], weight[ROWS];
-    const struct shape shape = {ROWS, COLUMNS, 1, NUMBER_F64, true, 0, 0};
+    const struct shape shape = {ROWS, COLUMNS, 1, NUMBER_F64, true, 0, 0, RESIDENT};
     const struct grid grid = {.column = (const int32_t[]){1, 1, 1}};
 
     for (int i = 0; i < ROWS; i++)
@@ -322,7 +322,7 @@ void skipped_rows_have_no_distance(struct check *check)
 {
     const double values[] = {3, 4, (double)NAN, 0, 0, 0}, weight[] = {1, -1, 0};
     const double centers[] = {0, 0, 3, 4, 6, 8};
-    const struct shape shape = {3, 2, 3, NUMBER_F64, true, 0, 0};
+    const struct shape shape = {3, 2, 3, NUMBER_F64, true, 0, 0, RESIDENT};
     const struct rows rows = {.values = values, .weight = weight, .count = 3};
     const struct grid grid = {.column = (const int32_t[]){3, 3}};
 

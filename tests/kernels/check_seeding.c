@@ -4,7 +4,7 @@
 #include "tests/kernels/sample.h"
 
 static const struct layout layout = {
-    .data = DATA_BLOBS, .seed = 17, .shape = {997, 4, 6, NUMBER_F32, true, 3, 40}};
+    .data = DATA_BLOBS, .seed = 17, .shape = {997, 4, 6, NUMBER_F32, true, 3, 40, RESIDENT}};
 
 static struct bench *open_side(struct check *check, struct bench *bench, struct sample *sample,
                                int i)
@@ -173,8 +173,8 @@ void farthest_rows_are_sorted_and_unlike(struct check *check)
         label[103] = (label[103] + 1) % 6;
         b->backend->labels_write(b->work, b->block[0], 0, 997, label);
         for (int64_t at = 0; at < 997; at += 250)
-            b->backend->farthest(b->work, b->block[0], 750 - at, at == 0 ? 247 : 250, list, values,
-                                 &held);
+            b->backend->farthest(b->work, b->block[0], 750 - at, at == 0 ? 247 : 250, 40, list,
+                                 values, &held);
         check_equal_i64(check, held, 40);
         check_list(check, &sample, label, list, values, held);
         for (int64_t r = 0; r < 997; r++) {
@@ -204,7 +204,8 @@ void equally_far_rows_come_by_number(struct check *check)
     const struct grid grid = {.column = &L, .weight = 4};
 
     for (int i = 0; i < 2 * 4 * 2; i++) {
-        const struct shape shape = {7, 1, 1, NUMBER_F64, true, 0, 1 + i / 2 % 4};
+        const struct shape shape = {7, 1, 1, NUMBER_F64, true, 0, 4, RESIDENT};
+        const int most = 1 + i / 2 % 4;
         const struct backend *backend = i / 8 ? &backend_cpu : &backend_ref;
         struct device *device = i / 8 ? device_of_cpu(NULL, 2) : device_of_ref();
         struct far_row list[4];
@@ -219,9 +220,9 @@ void equally_far_rows_come_by_number(struct check *check)
         backend->begin(work, &center);
         backend->assign(work, block, 0, 7, false);
         for (int64_t at = 0; at < 7; at++)
-            backend->farthest(work, block, i % 2 ? 6 - at : at, 1, list, kept, &held);
-        check_note(check, "%s most=%d %s", backend->name, shape.farthest, i % 2 ? "backwards" : "");
-        check_equal_i64(check, held, shape.farthest);
+            backend->farthest(work, block, i % 2 ? 6 - at : at, 1, most, list, kept, &held);
+        check_note(check, "%s most=%d %s", backend->name, most, i % 2 ? "backwards" : "");
+        check_equal_i64(check, held, most);
         for (int at = 0; at < held; at++) {
             check_equal_i64(check, list[at].row, 70 + order[at]);
             check_equal_bits(check, kept[at], values[order[at]]);

@@ -215,8 +215,8 @@ static void farthest(const struct bench *bench, struct outcome *out)
 
     EACH_TILE(bench, tile)
     {
-        bench->backend->farthest(bench->work, tile.block, tile.first, tile.count, list, values,
-                                 &held);
+        bench->backend->farthest(bench->work, tile.block, tile.first, tile.count, (int)most, list,
+                                 values, &held);
     }
     for (int i = 0; i < held; i++) {
         members[4 * i] = list[i].distance;

@@ -13,7 +13,8 @@ static void machine_add(struct check *check, struct machines *machines, const ch
     struct device_info info;
 
     machine->backend = backend_named(backend);
-    if (!machine->backend || machine->backend->open(0, &options, &machine->device) != STATUS_OK)
+    if (!machine->backend ||
+        machine->backend->open(0, &options, &machine->device, NULL) != STATUS_OK)
         return;
     machine->backend->describe(machine->device, &info);
     if (isa && strcmp(info.isa, isa) != 0) { /* a ceiling: the machine has less */

@@ -84,9 +84,10 @@ static void bench_open(struct check *check, struct bench *bench, int64_t rows, i
     *bench = (struct bench){.backend = backend_named("cpu"), .params = kmeans_params_default()};
     for (int i = 0; i < 900; i++)
         bench->values[i] = check_normal(&seed);
-    check_equal_i64(check,
-                    bench->backend->open(0, &(struct device_options){.threads = 2}, &bench->device),
-                    STATUS_OK);
+    check_equal_i64(
+        check,
+        bench->backend->open(0, &(struct device_options){.threads = 2}, &bench->device, NULL),
+        STATUS_OK);
     check_equal_i64(
         check, table_of_matrix(DTYPE_F64, rows, columns, bench->values, NULL, NULL, &whole, NULL),
         STATUS_OK);

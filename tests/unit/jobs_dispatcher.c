@@ -12,7 +12,7 @@ static void solo(int64_t rows, int64_t columns, int64_t clusters, uint64_t seed,
     struct matrix matrix = {0};
     struct fit_input input = {.name = "X", .matrix = &matrix};
 
-    backend->open(0, &options, &device);
+    backend->open(0, &options, &device, NULL);
     matrix_select(request->table, NULL, &matrix, NULL);
     kmeans_fit(backend, device, &input, &request->params, NULL, out, NULL);
     matrix_release(&matrix);
