@@ -148,6 +148,7 @@ void baryc_call_wait(struct baryc_call *call, enum baryc_event event,
 
 void baryc_call_cancel(struct baryc_call *call)
 {
+    call->cancelled = true;
     grpc_call_cancel(call->call, NULL); /* the status, CANCELLED, still comes */
 }
 

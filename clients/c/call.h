@@ -46,6 +46,7 @@ struct baryc_call {
     grpc_byte_buffer *sending, *received; /* received: NULL after RECEIVED means the end */
     unsigned pending;                     /* operations posted and not yet ended */
     bool broken;                          /* an operation failed: the status says why */
+    bool cancelled;                       /* by ourselves */
     int64_t timeout_ms;
     char request_id[37];
 };

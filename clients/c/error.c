@@ -172,8 +172,11 @@ static void explain_bare_code(struct baryc_error *error, const struct baryc_call
                    last_cause(text));
     else if (error->code == GRPC_STATUS_DEADLINE_EXCEEDED)
         BARYC_FAIL(error, DEADLINE, "ms", ms);
-    else if (error->code == GRPC_STATUS_CANCELLED)
+    else if (error->code == GRPC_STATUS_CANCELLED && call->cancelled)
         BARYC_FAIL(error, CANCELLED, "why", "by the caller");
+    else if (error->code == GRPC_STATUS_CANCELLED)
+        BARYC_FAIL(error, UNREACHABLE, "address", call->connection->address, "why",
+                   "the server ended while it was called");
     else if (error->message[0] == 0)
         snprintf(error->message, sizeof error->message, "the server answered %s",
                  baryc_code_name(error->code));

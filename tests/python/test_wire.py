@@ -205,7 +205,7 @@ def test_reasons_of_the_future_are_server_errors() -> None:
     [
         (grpc.StatusCode.UNAVAILABLE, errors.UnreachableError),
         (grpc.StatusCode.DEADLINE_EXCEEDED, errors.DeadlineError),
-        (grpc.StatusCode.CANCELLED, errors.CancelledError),
+        (grpc.StatusCode.CANCELLED, errors.UnreachableError),
         (grpc.StatusCode.UNKNOWN, errors.ServerError),
     ],
 )

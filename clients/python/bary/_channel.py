@@ -23,6 +23,8 @@ OPTIONS = (
     ("grpc.enable_http_proxy", 0),
     ("grpc.max_send_message_length", -1),  # the server's limit decides, in its own words
     ("grpc.enable_retries", 0),  # repeated here, where a reason is known
+    # Else a forked child's channel takes over its parent's connection, and fails once with it.
+    ("grpc.use_local_subchannel_pool", 1),
 )
 
 

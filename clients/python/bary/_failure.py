@@ -54,14 +54,14 @@ def _from_details(value: bytes, text: str) -> errors.BaryError | None:
 
 def _from_code(code: str, text: str, address: str) -> errors.BaryError:
     """Return what gRPC itself, or a proxy, means by a bare code."""
-    if code == "UNAVAILABLE":
+    if code == "CANCELLED":  # an interrupt here comes as itself: the other end went away
+        text = f"the server ended while it was called ({text})"
+    if code in ("UNAVAILABLE", "CANCELLED"):
         return errors.UnreachableError(
             f"no server answers at '{address}': {text}", {"address": address, "why": text}
         )
     if code == "DEADLINE_EXCEEDED":
         return errors.DeadlineError(f"the call's deadline passed: {text}")
-    if code == "CANCELLED":
-        return errors.CancelledError(f"cancelled: {text}", {"why": text})
     if code == "UNIMPLEMENTED":
         return errors.MethodNotFoundError(f"the server at '{address}' does not know this: {text}")
     return errors.ServerError(f"{code}: {text}", {"code": code})
