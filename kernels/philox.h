@@ -6,6 +6,10 @@
 
 #include "kernels/backend.h"
 
+#ifndef EVERYWHERE /* devices say what else their functions are */
+#define EVERYWHERE static inline
+#endif
+
 /* What a counter is for: word 2. */
 enum philox_stage {
     PHILOX_DRAW = 1,
@@ -18,7 +22,7 @@ enum philox_stage {
     PHILOX_SAMPLE = 8
 };
 
-static inline void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
+EVERYWHERE void philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = key[0], k1 = key[1];
@@ -40,7 +44,7 @@ static inline void philox(const uint32_t counter[4], const uint32_t key[2], uint
 }
 
 /* U = word 0 + 2^32 word 1 of key `seed`, counter (index, stage, run). */
-static inline uint64_t philox_u64(uint64_t seed, uint64_t index, uint32_t stage, uint32_t run)
+EVERYWHERE uint64_t philox_u64(uint64_t seed, uint64_t index, uint32_t stage, uint32_t run)
 {
     const uint32_t counter[4] = {(uint32_t)index, (uint32_t)(index >> 32), stage, run};
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
@@ -50,7 +54,7 @@ static inline uint64_t philox_u64(uint64_t seed, uint64_t index, uint32_t stage,
 }
 
 /* The 128 bits of (row, label) that a label fingerprint adds up: key 0. */
-static inline uint128 philox_fingerprint(int64_t row, int32_t label)
+EVERYWHERE uint128 philox_fingerprint(int64_t row, int32_t label)
 {
     const uint32_t counter[4] = {(uint32_t)row, (uint32_t)((uint64_t)row >> 32), PHILOX_FINGERPRINT,
                                  (uint32_t)label};
