@@ -160,12 +160,14 @@ enum fits_stop { FITS_LABELS_EQUAL = 1, FITS_TOLERANCE, FITS_MAX_ITER, FITS_FIXE
 struct fits {
     enum number number;
     int64_t columns, problems;
-    const int64_t *row;    /* problems + 1: problem p has rows row[p] .. row[p + 1] - 1 */
-    const int64_t *center; /* problems + 1: and centers center[p] .. center[p + 1] - 1 */
-    const void *values;    /* row[problems] x columns */
-    const double
-        *weight; /* row[problems], as the user gave them, checked finite and >= 0; or NULL */
-    const double *centers; /* center[problems] x columns, with FITS_CENTERS */
+    const int64_t *row; /* problems + 1: problem p has rows row[p] .. row[p + 1] - 1 */
+    const int64_t
+        *center;        /* problems + 1: and centers center[p] .. center[p + 1] - 1, at least one */
+    const void *values; /* row 0's: rows that no problem has are not touched */
+    const double *weight;  /* row 0's, as the user gave them, finite, >= 0, <= 2^500; or NULL */
+    const double *centers; /* center 0's, finite, |c| <= 2^500, no -0; with FITS_CENTERS */
+    const uint8_t
+        *refused; /* problems, 1: was refused already, left alone with its outputs; or NULL */
     enum fits_init init;
     enum fits_empty empty;
     bool skip_non_finite, fixed_rounds;
@@ -173,9 +175,15 @@ struct fits {
     double tol;
     uint64_t random_state; /* the same for each problem */
 };
+/* Of a failed problem the members that name the cause, and the rest zeros. In the order of the checks:
+ *   TOO_FEW_ROWS      taking_part
+ *   NON_FINITE        row, column, value of the first; count of them
+ *   ROW_OUT_OF_RANGE  row, column, value of the first |x| > 2^500
+ *   OUT_OF_RANGE      w_max * sum of squared column ranges > 2^1020: row and value of the first w_max
+ *   EMPTY_CLUSTER     under FITS_ERROR: row = the round, from 1; column = the first empty cluster */
 struct fits_result {
-    enum status status; /* OK, NON_FINITE, OUT_OF_RANGE, TOO_FEW_ROWS, EMPTY_CLUSTER, UNSUPPORTED */
-    int64_t row, column; /* of a refused value, in the problem; EMPTY_CLUSTER: round, cluster */
+    enum status status;
+    int64_t row, column, count;
     double value;
     int64_t n_iter, run, empty, skipped, taking_part;
     enum fits_stop stop;
@@ -187,7 +195,7 @@ struct fits_out {
     struct fits_result *result; /* problems */
     double *centers;            /* as in fits.center; of a failed problem: zeros */
     int32_t *labels;            /* as in fits.row; of a failed problem: -1 */
-    int64_t *sizes;             /* a count a center */
+    int64_t *sizes;             /* a count a center; of a failed problem: zeros */
 };
 /* What a batch of problems of up to so many rows and clusters costs. */
 struct fits_plan {
@@ -303,7 +311,9 @@ struct backend {
     enum status (*gather)(struct work *work, struct block *block, int64_t row, double *out);
 
     /* Many small fits; no work is open for them. NULL: this backend has none. fits_plan is pure, for any
-     * thread; UNSUPPORTED: a problem of so many rows and clusters is too large. fits waits. */
+     * thread, and reads no pointer of `fits`; UNSUPPORTED: a problem of so many rows and clusters is too
+     * large, or its rounds could take too long. fits waits, and takes its memory at its start. A problem
+     * that fails is its result's status alone. OUT_OF_MEMORY, DEVICE_LOST: nothing was written. */
     enum status (*fits_plan)(const struct device *device, const struct fits *fits, int64_t rows,
                              int64_t clusters, struct fits_plan *out);
     enum status (*fits)(struct device *device, const struct fits *fits, struct fits_out *out);

@@ -7,6 +7,7 @@
 
 #include "host/base/memory.h"
 #include "host/cluster/state.h"
+#include "kernels/draw.h"
 #include "proto/limits.h"
 
 static enum status size_refused(const char *what, int64_t value, const char *limit,

@@ -1,6 +1,7 @@
 /* fit_plan.c - what a fit costs: one list of its memory, for admission and for fit_open alike. */
 #include "host/base/memory.h"
 #include "host/cluster/state.h"
+#include "kernels/draw.h"
 
 /* Rounds that an estimate of time assumes when the loop ends by itself. */
 enum { ROUNDS_EXPECTED = 30 };

@@ -8,27 +8,9 @@
 #include <string.h>
 
 #include "host/cluster/state.h"
+#include "kernels/draw.h"
 #include "kernels/grid.h"
 #include "kernels/philox.h"
-
-int seed_candidates(int64_t n_clusters)
-{
-    /* powers of e, rounded up: a libm's log could differ in the last bit */
-    static const int64_t bound[] = {3,    8,    21,    55,    149,    404,   1097,
-                                    2981, 8104, 22027, 59875, 162755, 442414};
-    int count = 2;
-
-    for (size_t i = 0; i < sizeof bound / sizeof *bound; i++)
-        count += n_clusters >= bound[i];
-    return count;
-}
-
-int128 seed_scaled(uint64_t U, int128 T)
-{
-    uint64_t high = (uint64_t)(T >> 64), low = (uint64_t)T;
-
-    return (int128)((uint128)U * high + ((uint128)U * low >> 64));
-}
 
 /* The present P of all rows: their grid, the total of each tile, the total of all. */
 struct potential {

@@ -15,7 +15,6 @@
 #include "host/cluster/weights.h"
 
 enum {
-    CANDIDATES_MAX = 16,   /* 2 + floor(ln CLUSTERS_MAX) is 15 */
     FARTHEST_SPARE = 64,   /* rows of a list beyond two for each empty cluster */
     MOMENTS_COLUMNS = 1024 /* columns of one moments pass: 0.9 MiB of limbs */
 };
@@ -124,11 +123,6 @@ int farthest_most(const struct shape *shape, int64_t empty);
 void centers_move(const struct fit *fit, const double *old, double *out);
 /* Sum over ascending clusters of canonical(a_j, b_j). */
 double centers_shift(const double *a, const double *b, int64_t clusters, int64_t columns);
-
-/* Candidates of a k-means++ step: 2 + floor(ln K). */
-int seed_candidates(int64_t n_clusters);
-/* floor(U T / 2^64), T >= 0. */
-int128 seed_scaled(uint64_t U, int128 T);
 
 /* Where the fit stands, in assignments, and what its present step costs. */
 void course_set(struct fit *fit);

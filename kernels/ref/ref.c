@@ -141,4 +141,6 @@ const struct backend backend_ref = {
     .seed_try = ref_seed_try,
     .farthest = ref_farthest,
     .gather = ref_gather,
+    .fits_plan = ref_fits_plan,
+    .fits = ref_fits,
 };

@@ -157,6 +157,9 @@ enum status ref_seed_try(struct work *work, struct block *block, int64_t first, 
 enum status ref_farthest(struct work *work, struct block *block, int64_t first, int64_t count,
                          int most, struct far_row *list, double *values, int *held);
 enum status ref_gather(struct work *work, struct block *block, int64_t row, double *out);
+enum status ref_fits_plan(const struct device *device, const struct fits *fits, int64_t rows,
+                          int64_t clusters, struct fits_plan *out);
+enum status ref_fits(struct device *device, const struct fits *fits, struct fits_out *out);
 
 extern const struct backend backend_ref;
 extern const struct backend backend_cpu;

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "host/cluster/state.h"
+#include "kernels/draw.h"
 #include "kernels/grid.h"
 #include "kernels/philox.h"
 #include "tests/laws/law.h"
