@@ -187,12 +187,14 @@ int bary_predict(const struct bary_model *model, const struct bary_data *data,
     const struct bary_device *device;
     struct bary_device own;
     struct matrix matrix = {.table = NULL};
+    const struct fit_input input = {
+        .name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight};
     struct error inner;
     enum status status;
 
     TRY(call_device(run, &own, &device, &inner));
     TRY(call_matrix(data, &matrix, &inner));
-    TRY(score_predict(device->backend, device->device, call_name(data), &matrix, call_model(model),
+    TRY(score_predict(device->backend, device->device, &input, call_model(model),
                       (enum non_finite)data->non_finite, &turn, labels, distances, &inner));
 out:
     matrix_release(&matrix);
@@ -209,14 +211,15 @@ int bary_inertia(const struct bary_model *model, const struct bary_data *data,
     const struct bary_device *device;
     struct bary_device own;
     struct matrix matrix = {.table = NULL};
+    const struct fit_input input = {
+        .name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight};
     struct error inner;
     enum status status;
 
     TRY(call_device(run, &own, &device, &inner));
     TRY(call_matrix(data, &matrix, &inner));
-    TRY(score_inertia(device->backend, device->device, call_name(data), &matrix,
-                      data->sample_weight, call_model(model), (enum non_finite)data->non_finite,
-                      &turn, &found, &inner));
+    TRY(score_inertia(device->backend, device->device, &input, call_model(model),
+                      (enum non_finite)data->non_finite, &turn, &found, &inner));
     *inertia = found.inertia;
 out:
     matrix_release(&matrix);

@@ -199,7 +199,8 @@ static enum status run(struct fit_order *order, struct local *local, struct fitt
                                       .clusters = params.n_clusters,
                                       .number = inputs.x.number,
                                       .weighted = inputs.weight != NULL});
-    struct fit_input input = {order->x.path, &inputs.x, inputs.weight};
+    struct fit_input input = {
+        .name = order->x.path, .matrix = &inputs.x, .sample_weight = inputs.weight};
     TRY(kmeans_fit(local->backend, local->device, &input, &params, &local->turn, &result, error));
     TRY(write_model(&result, &params, flag_text(order->arguments, FLAG_MODEL_OUT), error));
     TRY(take_result(local, order, &result, out, error));

@@ -278,7 +278,8 @@ static int score(struct prediction *prediction, struct local *local, const struc
                                       .columns = rows.columns,
                                       .clusters = model->n_clusters,
                                       .number = rows.number});
-    TRY(score_predict(local->backend, local->device, prediction->x.path, &rows, model,
+    const struct fit_input input = {.name = prediction->x.path, .matrix = &rows};
+    TRY(score_predict(local->backend, local->device, &input, model,
                       (enum non_finite)flag_integer(prediction->arguments, FLAG_NON_FINITE, 0),
                       &local->turn, prediction->labels, prediction->distances, &why));
     prediction->rows_done = prediction->rows;

@@ -99,7 +99,8 @@ static enum status fit_fill(struct fit *fit, const struct backend *backend, stru
     struct shape shape = {.rows = matrix->rows,
                           .columns = matrix->columns,
                           .number = matrix->number,
-                          .weighted = fit->weights.weight != NULL};
+                          .weighted = fit->weights.weight != NULL,
+                          .residency = fit->input.residency};
     shape = fit_shape(&shape, &fit->params);
     TRY(tiles_open(&fit->tiles, backend, device, fit->input.name, matrix, fit->weights.weight,
                    &shape, error));

@@ -37,12 +37,21 @@ struct fit_input {
     const char *name; /* for errors: "dataset 'iris'" or "X" */
     const struct matrix *matrix;
     const double *sample_weight; /* matrix->rows, or NULL */
+    enum residency residency;    /* the rung of the device's ladder */
 };
 
-/* Bytes that a fit takes on its device and host beside the matrix, for admission. */
+/* What a fit or a score takes beside the matrix, on the rung of its shape: for admission, and to
+ * choose between devices. */
+struct cost {
+    int64_t host_bytes; /* pinned ones among them */
+    int64_t device_bytes, pinned_bytes;
+    double expected_ns; /* copies to the device, then every pass over all rows */
+    double
+        quiet_ns; /* the longest that a device may let nothing be heard: a tile, or loading all */
+};
 enum status fit_plan(const struct backend *backend, const struct device *device,
-                     const struct shape *shape, const struct kmeans_params *params, int64_t *bytes,
-                     double *expected_ns, struct error *error);
+                     const struct shape *shape, const struct kmeans_params *params,
+                     struct cost *out, struct error *error);
 
 /* Takes all memory, loads the rows. Copies params and the init centers. */
 enum status fit_open(const struct backend *backend, struct device *device,

@@ -89,15 +89,14 @@ static bool bytes_add(int64_t count, int64_t size, int64_t *bytes)
            !__builtin_add_overflow(*bytes, more, bytes);
 }
 
-/* Host memory of the list, weights where there may be some, and what the device takes. */
+/* Host memory of the list, and weights where there may be some, beside what the device takes. */
 static bool fit_bytes(struct fit *fit, const struct plan *plan, int64_t *bytes)
 {
     struct want wants[WANTS_MAX];
     const struct shape *shape = &fit->tiles.shape;
     bool weights = shape->weighted || fit->params.non_finite == NON_FINITE_SKIP;
     int count = fit_wants(fit, shape->rows / plan->tile_rows + 1, wants);
-    bool fits = bytes_add(shape->rows, plan->row_bytes, bytes) &&
-                bytes_add(1, plan->work_bytes, bytes) &&
+    bool fits = bytes_add(1, (int64_t)sizeof *fit, bytes) &&
                 bytes_add(weights ? shape->rows : 0, (int64_t)sizeof(double), bytes);
 
     for (int i = 0; fits && i < count; i++)
@@ -106,22 +105,22 @@ static bool fit_bytes(struct fit *fit, const struct plan *plan, int64_t *bytes)
 }
 
 enum status fit_plan(const struct backend *backend, const struct device *device,
-                     const struct shape *shape, const struct kmeans_params *params, int64_t *bytes,
-                     double *expected_ns, struct error *error)
+                     const struct shape *shape, const struct kmeans_params *params,
+                     struct cost *out, struct error *error)
 {
     enum status status;
     struct plan plan;
-    int64_t all = (int64_t)sizeof(struct fit);
+    struct cost cost;
 
     TRY(kmeans_check(params, error));
     struct fit fit = {.params = kmeans_resolved(params)};
     fit.tiles.shape = fit_shape(shape, &fit.params);
     TRY(device_failed(backend, backend->plan(device, &fit.tiles.shape, &plan), "this shape", 0,
                       error));
-    if (!fit_bytes(&fit, &plan, &all))
+    if (!plan_cost(&plan, &fit.tiles.shape, assignments_expected(&fit.params), &cost) ||
+        !fit_bytes(&fit, &plan, &cost.host_bytes))
         return device_failed(backend, STATUS_UNSUPPORTED, "this shape", 0, error);
-    *bytes = all;
-    *expected_ns = assignments_expected(&fit.params) * (double)shape->rows * plan.row_ns;
+    *out = cost;
 out:
     return status;
 }

@@ -59,7 +59,8 @@ static enum status scoring_open(struct scoring *scoring, const struct backend *b
                           .columns = matrix->columns,
                           .clusters = model->n_clusters,
                           .number = matrix->number,
-                          .weighted = scoring->weights.weight != NULL};
+                          .weighted = scoring->weights.weight != NULL,
+                          .residency = input->residency};
     TRY(tiles_open(&scoring->tiles, backend, device, input->name, matrix, scoring->weights.weight,
                    &shape, error));
     scoring->facts.column = memory_zeroed((size_t)matrix->columns, sizeof *scoring->facts.column);
@@ -95,17 +96,18 @@ out:
     return status;
 }
 
-enum status score_predict(const struct backend *backend, struct device *device, const char *name,
-                          const struct matrix *matrix, const struct model *model,
+enum status score_predict(const struct backend *backend, struct device *device,
+                          const struct fit_input *input, const struct model *model,
                           enum non_finite non_finite, const struct turn *turn, int32_t *labels,
                           double *distances, struct error *error)
 {
     enum status status;
     struct scoring scoring;
     struct assigned assigned;
-    const struct fit_input input = {.name = name, .matrix = matrix};
+    struct fit_input unweighted = *input;
 
-    TRY(scoring_open(&scoring, backend, device, &input, model, non_finite, turn, error));
+    unweighted.sample_weight = NULL;
+    TRY(scoring_open(&scoring, backend, device, &unweighted, model, non_finite, turn, error));
     if (labels) {
         TRY(tiles_assign(&scoring.tiles, model->centers, false, &assigned, distances ? 0.5 : 1,
                          &scoring.course, error));
@@ -203,17 +205,16 @@ out:
     return status;
 }
 
-enum status score_inertia(const struct backend *backend, struct device *device, const char *name,
-                          const struct matrix *matrix, const double *sample_weight,
-                          const struct model *model, enum non_finite non_finite,
-                          const struct turn *turn, struct inertia_result *out, struct error *error)
+enum status score_inertia(const struct backend *backend, struct device *device,
+                          const struct fit_input *input, const struct model *model,
+                          enum non_finite non_finite, const struct turn *turn,
+                          struct inertia_result *out, struct error *error)
 {
     enum status status;
     struct scoring scoring;
     struct inertia_memory memory = {0};
-    const struct fit_input input = {.name = name, .matrix = matrix, .sample_weight = sample_weight};
 
-    TRY(scoring_open(&scoring, backend, device, &input, model, non_finite, turn, error));
+    TRY(scoring_open(&scoring, backend, device, input, model, non_finite, turn, error));
     TRY(inertia_memory_take(&scoring, &memory, error));
     TRY(inertia_passes(&scoring, &memory, out, error));
 out:
@@ -223,24 +224,23 @@ out:
 }
 
 enum status score_plan(const struct backend *backend, const struct device *device,
-                       const struct shape *shape, int64_t *bytes, double *expected_ns,
-                       struct error *error)
+                       const struct shape *shape, struct cost *out, struct error *error)
 {
     struct plan plan;
     struct shape asked = *shape;
-    int64_t rows_bytes, all;
+    struct cost cost;
+    int64_t beside;
 
     asked.candidates = asked.farthest = 0;
     enum status status =
         device_failed(backend, backend->plan(device, &asked, &plan), "this shape", 0, error);
     if (status != STATUS_OK)
         return status;
-    if (__builtin_mul_overflow(shape->rows, plan.row_bytes + (int64_t)sizeof(double),
-                               &rows_bytes) ||
-        __builtin_add_overflow(
-            rows_bytes, plan.work_bytes + inertia_bytes(shape->clusters, shape->columns), &all))
+    if (!plan_cost(&plan, shape, 2, &cost) ||
+        __builtin_mul_overflow(shape->rows, (int64_t)sizeof(double), &beside) ||
+        __builtin_add_overflow(beside, inertia_bytes(shape->clusters, shape->columns), &beside) ||
+        __builtin_add_overflow(cost.host_bytes, beside, &cost.host_bytes))
         return device_failed(backend, STATUS_UNSUPPORTED, "this shape", 0, error);
-    *bytes = all;
-    *expected_ns = 2 * (double)shape->rows * plan.row_ns;
+    *out = cost;
     return STATUS_OK;
 }

@@ -5,11 +5,11 @@
 #include "host/cluster/fit.h"
 #include "host/cluster/model.h"
 
-/* labels: rows int32, or NULL. distances: rows x n_clusters Euclidean distances (doubles), or NULL.
+/* The weights of a prediction's input are not looked at. labels: rows int32, or NULL. distances: rows x n_clusters Euclidean distances (doubles), or NULL.
  * With REJECT a non-finite value is NON_FINITE; with SKIP its row gets label -1 and NaN distances.
  * SHAPE_MISMATCH when the matrix has other columns than the model. */
-enum status score_predict(const struct backend *backend, struct device *device, const char *name,
-                          const struct matrix *matrix, const struct model *model,
+enum status score_predict(const struct backend *backend, struct device *device,
+                          const struct fit_input *input, const struct model *model,
                           enum non_finite non_finite, const struct turn *turn, int32_t *labels,
                           double *distances, struct error *error);
 
@@ -19,14 +19,13 @@ struct inertia_result {
     double *per_cluster;
     int64_t *sizes; /* rows that take part */
 };
-enum status score_inertia(const struct backend *backend, struct device *device, const char *name,
-                          const struct matrix *matrix, const double *sample_weight,
-                          const struct model *model, enum non_finite non_finite,
-                          const struct turn *turn, struct inertia_result *out, struct error *error);
+enum status score_inertia(const struct backend *backend, struct device *device,
+                          const struct fit_input *input, const struct model *model,
+                          enum non_finite non_finite, const struct turn *turn,
+                          struct inertia_result *out, struct error *error);
 
-/* Device and host bytes and expected time, for admission. */
+/* For admission, like fit_plan. */
 enum status score_plan(const struct backend *backend, const struct device *device,
-                       const struct shape *shape, int64_t *bytes, double *expected_ns,
-                       struct error *error);
+                       const struct shape *shape, struct cost *out, struct error *error);
 
 #endif

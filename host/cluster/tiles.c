@@ -1,6 +1,7 @@
 /* tiles.c - one loop over tiles for all passes. */
 #include "host/cluster/tiles.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "host/base/memory.h"
@@ -25,6 +26,28 @@ enum status device_failed(const struct backend *backend, enum status status, con
     default:
         return FAIL(error, BUG, TEXT("error_id", what));
     }
+}
+
+bool plan_cost(const struct plan *plan, const struct shape *shape, double passes, struct cost *out)
+{
+    const double rows = (double)shape->rows, tile = (double)plan->tile_rows;
+    const double copies = rows * plan->copy_ns;
+    int64_t host, device;
+
+    if (__builtin_mul_overflow(shape->rows, plan->row_bytes, &host) ||
+        __builtin_add_overflow(host, plan->work_bytes, &host) ||
+        __builtin_mul_overflow(shape->rows, plan->device_row_bytes, &device) ||
+        __builtin_add_overflow(device, plan->device_work_bytes, &device))
+        return false;
+    *out = (struct cost){
+        .host_bytes = host,
+        .device_bytes = device,
+        .pinned_bytes = plan->pinned_bytes,
+        .expected_ns = passes * (ceil(rows / tile) * plan->tile_ns + rows * plan->row_ns) +
+                       (shape->residency == STREAMED ? passes : 1) * copies,
+        .quiet_ns = fmax(plan->tile_ns + tile * (plan->row_ns + plan->copy_ns), copies),
+    };
+    return true;
 }
 
 static int64_t tiles_of(const struct rows *rows, int64_t tile_rows)

@@ -68,6 +68,10 @@ enum status tiles_labels(const struct tiles *tiles, int32_t *labels, struct cour
 enum status tiles_inertia(const struct tiles *tiles, int32_t L, int128 *total, int128 *per_cluster,
                           double share, struct course *course, struct error *error);
 
+/* Bytes, time and longest silence of `passes` assignments over all rows of the shape, into *out.
+ * False: they overflow. */
+bool plan_cost(const struct plan *plan, const struct shape *shape, double passes, struct cost *out);
+
 /* The sentence of a status that a call to the device ended with. `bytes`: what it was to take. */
 enum status device_failed(const struct backend *backend, enum status status, const char *what,
                           int64_t bytes, struct error *error);

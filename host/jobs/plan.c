@@ -138,7 +138,8 @@ static enum status plan_fit(const struct backend *backend, const struct device *
                             struct job_plan *plan, struct error *error)
 {
     const struct kmeans_params *params = &request->params;
-    int64_t bytes = 0, centers = params->n_clusters * plan->columns;
+    int64_t centers = params->n_clusters * plan->columns;
+    struct cost cost = {0};
     enum status status;
 
     TRY(kmeans_check(params, error));
@@ -146,8 +147,9 @@ static enum status plan_fit(const struct backend *backend, const struct device *
     if (plan->rows < params->n_clusters)
         return FAIL(error, TOO_FEW_ROWS, TEXT("what", request->source_name),
                     INT("rows", plan->rows), INT("n_clusters", params->n_clusters));
-    TRY(fit_plan(backend, device, shape, params, &bytes, &plan->expected_ns, error));
-    plan->run_bytes = bytes_add(plan->run_bytes, bytes, 1);
+    TRY(fit_plan(backend, device, shape, params, &cost, error));
+    plan->expected_ns = cost.expected_ns;
+    plan->run_bytes = bytes_add(plan->run_bytes, cost.host_bytes, 1);
     plan->held_bytes = bytes_add(plan->held_bytes, params->init_centers ? centers : 0, 8);
     if (request->keep_model[0]) /* the model, its bytes, and their copy */
         plan->run_bytes = bytes_add(plan->run_bytes, centers, 3 * 8);
@@ -160,13 +162,14 @@ static enum status plan_score(const struct backend *backend, const struct device
                               struct job_plan *plan, struct error *error)
 {
     const struct model *model = request->model;
-    int64_t bytes = 0;
+    struct cost cost = {0};
     enum status status;
 
     TRY(model_check(request, plan, error));
     shape->clusters = model->n_clusters;
-    TRY(score_plan(backend, device, shape, &bytes, &plan->expected_ns, error));
-    plan->run_bytes = bytes_add(plan->run_bytes, bytes, 1);
+    TRY(score_plan(backend, device, shape, &cost, error));
+    plan->expected_ns = cost.expected_ns;
+    plan->run_bytes = bytes_add(plan->run_bytes, cost.host_bytes, 1);
     plan->held_bytes = bytes_add(plan->held_bytes, model->n_clusters * model->columns, 8);
     if (request->kind == JOB_EVALUATE)
         plan->run_bytes = bytes_add(plan->run_bytes, model->n_clusters, 2 * 8);

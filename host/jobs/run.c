@@ -15,6 +15,7 @@ struct run {
     const struct job_request *request;
     struct device *device;
     struct source source;
+    struct fit_input input; /* of the source, once it is open */
     struct turn turn;
     struct fit_progress start; /* what is said before there is progress */
 };
@@ -146,13 +147,11 @@ static enum status run_fit(struct run *run, struct error *error)
 {
     struct job *job = run->job;
     struct job_result *result = job->result;
-    struct fit_input input = {.name = run->request->source_name,
-                              .matrix = &run->source.matrix,
-                              .sample_weight = run->source.weights};
     struct fit *fit = NULL;
     enum status status;
 
-    TRY(fit_open(run->worker->backend, run->device, &input, &run->request->params, &fit, error));
+    TRY(fit_open(run->worker->backend, run->device, &run->input, &run->request->params, &fit,
+                 error));
     job->prepared_ns = clock_ns();
     TRY(fit_run(fit, &run->turn, error));
     TRY(fit_take_result(fit, &result->fit, error));
@@ -186,9 +185,8 @@ static enum status run_predict(struct run *run, struct error *error)
         !(result->distances = memory_new(values, sizeof *result->distances)))
         return no_memory(error, "distances", values);
     run->job->prepared_ns = clock_ns();
-    return score_predict(run->worker->backend, run->device, request->source_name,
-                         &run->source.matrix, request->model, request->non_finite, &run->turn,
-                         result->labels, result->distances, error);
+    return score_predict(run->worker->backend, run->device, &run->input, request->model,
+                         request->non_finite, &run->turn, result->labels, result->distances, error);
 }
 
 static enum status run_evaluate(struct run *run, struct error *error)
@@ -202,8 +200,7 @@ static enum status run_evaluate(struct run *run, struct error *error)
     if (!inertia->per_cluster || !inertia->sizes)
         return no_memory(error, "inertia per cluster", clusters * 2 * sizeof(double));
     run->job->prepared_ns = clock_ns();
-    return score_inertia(run->worker->backend, run->device, request->source_name,
-                         &run->source.matrix, run->source.weights, request->model,
+    return score_inertia(run->worker->backend, run->device, &run->input, request->model,
                          request->non_finite, &run->turn, inertia, error);
 }
 
@@ -219,6 +216,9 @@ static enum status run_kind(struct run *run, struct error *error)
     if (!job->result)
         return no_memory(error, "a result", sizeof *job->result);
     TRY(source_open(&run->source, run->request, &run->turn, &run->start, error));
+    run->input = (struct fit_input){.name = run->request->source_name,
+                                    .matrix = &run->source.matrix,
+                                    .sample_weight = run->source.weights};
     job->result->rows = run->source.matrix.rows;
     job->result->number = run->source.matrix.number;
     job->result->n_clusters = run->request->model ? run->request->model->n_clusters : 0;

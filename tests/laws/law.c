@@ -233,10 +233,11 @@ bool law_predict(struct check *check, const struct machine *machine, const struc
 
     if (!view_open(check, data, chunk_rows, &view))
         return false;
+    const struct fit_input input = {.name = "X", .matrix = &view.matrix};
     status = model_of_centers(centers, clusters, data->columns, data->number, &model, &error);
     if (status == STATUS_OK)
-        status = score_predict(machine->backend, machine->device, "X", &view.matrix, model,
-                               NON_FINITE_REJECT, NULL, labels, distances, &error);
+        status = score_predict(machine->backend, machine->device, &input, model, NON_FINITE_REJECT,
+                               NULL, labels, distances, &error);
     model_unpin(&model);
     view_close(&view);
     return ended_well(check, status, &error);

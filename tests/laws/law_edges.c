@@ -394,15 +394,16 @@ static void predict_skips_or_refuses_as_a_fit_does(struct check *check)
         struct error error;
         check_note(check, "%s", machine->name);
         view_open(check, &data, 7, &view);
+        const struct fit_input input = {.name = "rows", .matrix = &view.matrix};
         model_of_centers(centers, 2, 2, NUMBER_F64, &model, NULL);
         check_equal_i64(check,
-                        score_predict(machine->backend, machine->device, "rows", &view.matrix,
-                                      model, NON_FINITE_REJECT, NULL, labels, NULL, &error),
+                        score_predict(machine->backend, machine->device, &input, model,
+                                      NON_FINITE_REJECT, NULL, labels, NULL, &error),
                         STATUS_NON_FINITE);
         check_equal_text(check, error_value(&error, "row"), "11");
         check_equal_i64(check,
-                        score_predict(machine->backend, machine->device, "rows", &view.matrix,
-                                      model, NON_FINITE_SKIP, NULL, labels, distances, &error),
+                        score_predict(machine->backend, machine->device, &input, model,
+                                      NON_FINITE_SKIP, NULL, labels, distances, &error),
                         STATUS_OK);
         for (int i = 0; i < 30; i++) {
             check_true(check, i == 11 ? labels[i] == -1 : labels[i] == 0 || labels[i] == 1);
@@ -411,8 +412,8 @@ static void predict_skips_or_refuses_as_a_fit_does(struct check *check)
         model_unpin(&model);
         model_of_centers(centers, 1, 4, NUMBER_F64, &model, NULL);
         check_equal_i64(check,
-                        score_predict(machine->backend, machine->device, "rows", &view.matrix,
-                                      model, NON_FINITE_SKIP, NULL, labels, NULL, &error),
+                        score_predict(machine->backend, machine->device, &input, model,
+                                      NON_FINITE_SKIP, NULL, labels, NULL, &error),
                         STATUS_SHAPE_MISMATCH);
         model_unpin(&model);
         view_close(&view);

@@ -393,10 +393,12 @@ static void the_inertia_score_is_that_of_the_fit(struct check *check)
         check_note(check, "%s", machine->name);
         law_fit(check, machine, &data, 0, &params, &fit);
         view_open(check, &data, 33, &view);
+        const struct fit_input input = {
+            .name = "X", .matrix = &view.matrix, .sample_weight = data.weight};
         model_of_result(&fit, &params, NULL, &model, NULL);
         check_equal_i64(check,
-                        score_inertia(machine->backend, machine->device, "X", &view.matrix,
-                                      data.weight, model, NON_FINITE_REJECT, NULL, &score, NULL),
+                        score_inertia(machine->backend, machine->device, &input, model,
+                                      NON_FINITE_REJECT, NULL, &score, NULL),
                         STATUS_OK);
         check_equal_bits(check, score.inertia, fit.inertia);
         check_equal_bytes(check, sizes, fit.sizes, sizeof sizes);

@@ -208,24 +208,24 @@ static void a_plan_covers_what_a_fit_takes(struct check *check)
 {
     struct bench bench;
     struct shape shape = {.rows = 300, .columns = 3, .number = NUMBER_F64};
-    int64_t bytes = 0, small = 0;
-    double ns = 0;
+    struct cost cost = {0}, small = {0};
 
     bench_open(check, &bench, 300, 3);
     bench.params.history = true;
     check_equal_i64(check,
-                    fit_plan(bench.backend, bench.device, &shape, &bench.params, &bytes, &ns, NULL),
+                    fit_plan(bench.backend, bench.device, &shape, &bench.params, &cost, NULL),
                     STATUS_OK);
-    check_true(check, bytes > 300 * 4 + 2 * 300 * 8 && bytes < 1 << 24 && ns > 0);
+    check_true(check, cost.host_bytes > 300 * 4 + 2 * 300 * 8 && cost.host_bytes < 1 << 24);
+    check_true(check, cost.expected_ns > 0 && cost.device_bytes == 0 && cost.pinned_bytes == 0);
     bench.params.history = false;
-    fit_plan(bench.backend, bench.device, &shape, &bench.params, &small, &ns, NULL);
-    check_equal_i64(check, bytes - small, 2 * 300 * (int64_t)sizeof(double));
+    fit_plan(bench.backend, bench.device, &shape, &bench.params, &small, NULL);
+    check_equal_i64(check, cost.host_bytes - small.host_bytes, 2 * 300 * (int64_t)sizeof(double));
     shape.rows = ROWS_MAX;
     shape.columns = COLUMNS_MAX;
     bench.params.n_clusters = CLUSTERS_MAX;
-    enum status status =
-        fit_plan(bench.backend, bench.device, &shape, &bench.params, &bytes, &ns, NULL);
-    check_true(check, status == STATUS_UNSUPPORTED || (status == STATUS_OK && bytes > 1ll << 40));
+    enum status status = fit_plan(bench.backend, bench.device, &shape, &bench.params, &cost, NULL);
+    check_true(check, status == STATUS_UNSUPPORTED ||
+                          (status == STATUS_OK && cost.host_bytes > 1ll << 40));
     bench_close(&bench);
 }
 
