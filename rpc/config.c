@@ -41,7 +41,8 @@ static enum status unknown_flag(const char *given, struct error *error)
             least = text_distance(SPECIAL[i].name, given);
             snprintf(nearest, sizeof nearest, "%s", SPECIAL[i].name);
         }
-    snprintf(why, sizeof why, "there is no flag '%.100s'; the nearest is '%s'", given, nearest);
+    snprintf(why, sizeof why, "there is no flag '%.100s'; the nearest is '%s'; --help lists all",
+             given, nearest);
     return bad(error, "command line", why);
 }
 

@@ -180,6 +180,9 @@ static void view_fill(struct job *job, struct job_view *view)
         return;
     view->ended_wall_ns = clock_wall_ns();
     if (job->state == JOB_SUCCEEDED) {
+        view->progress.fraction = 1;
+        view->progress.stage = FIT_DONE;
+        view->seconds_left = 0;
         view->result = job->result;
         job->result = NULL;
     }

@@ -100,6 +100,7 @@ def test_watch_tells_every_change_until_the_end(bary: Client, noise: str) -> Non
     fractions = [u.progress.fraction for u in updates]
     assert fractions == sorted(fractions)
     assert all(0 <= f <= 1 for f in fractions)
+    assert fractions[-1] == 1
     assert all(u.progress.max_iter == 30 for u in updates if u.state == t.JOB_STATE_RUNNING and u.progress.iteration)
 
 

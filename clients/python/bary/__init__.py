@@ -9,7 +9,11 @@
 
 from __future__ import annotations
 
+from pkgutil import extend_path
 from typing import TYPE_CHECKING
+
+# Stubs that a user made from the .proto files are bary.v1: found beside this package, too.
+__path__ = extend_path(__path__, __name__)
 
 from bary import errors, plot
 from bary._profile import profile
