@@ -48,8 +48,8 @@ def fit(channel: grpc.Channel, dataset: str, n_clusters: int) -> types.Job:
     request = clustering.FitRequest(source=types.Source(dataset=types.DatasetRef(name=dataset)), n_clusters=n_clusters, model="walkthrough")
     request.random_state.value = 42
     request.options.request_id = str(uuid.uuid4())  # repeating the call cannot start a second fit
-    job = clustering_grpc.ClusteringServiceStub(channel).Fit(request)
-    for job in jobs_grpc.JobServiceStub(channel).Watch(jobs.WatchJobRequest(name=job.name)):
+    started = clustering_grpc.ClusteringServiceStub(channel).Fit(request)
+    for job in jobs_grpc.JobServiceStub(channel).Watch(jobs.WatchJobRequest(name=started.name)):
         print(f"{types.JobState.Name(job.state)[10:].lower():10} {job.progress.fraction:4.0%}", file=sys.stderr)
     if job.state != types.JOB_STATE_SUCCEEDED:
         sys.exit(f"{job.error.reason}: {job.error.message}")
