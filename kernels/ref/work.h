@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "kernels/backend.h"
+#include "kernels/far.h"
 #include "kernels/grid.h"
 
 #if defined(__clang__)
@@ -105,10 +106,6 @@ static inline void tile_check(const struct block *block, int64_t first, int64_t 
 /* The canonical distance of a row and a center: the definition of every distance here. */
 double ref_canonical(const struct work *work, const struct block *block, int64_t row,
                      const double *center);
-
-/* Puts one row into a farthest list of at most `most`, if it belongs there; values: the row's. */
-void far_insert(int64_t columns, int most, const struct far_row *row, const double *row_values,
-                struct far_row *list, double *values, int *held);
 
 /* Adds one finite x to the exact sums. */
 void moments_add_value(struct moments *into, double x);
