@@ -145,8 +145,6 @@ void slots_carry(struct cpu_work *work);
 const struct lanes *lanes_choose(const char *asked, char *why);
 /* NULL, or one sentence why this CPU is too old. */
 const char *cpu_refusal(void);
-/* True: cpu gives the bytes of ref on small data of every kind. */
-bool cpu_passes_selftest(struct device *device);
 
 /* The functions of the table, promised in backend.h. */
 int cpu_devices(struct device_info *info, int most, struct refusal *why);
@@ -185,5 +183,8 @@ enum status cpu_seed_try(struct work *work, struct block *block, int64_t first, 
                          int32_t L, int128 *totals);
 enum status cpu_farthest(struct work *work, struct block *block, int64_t first, int64_t count,
                          int most, struct far_row *list, double *values, int *held);
+enum status cpu_fits_plan(const struct device *device, const struct fits *fits, int64_t rows,
+                          int64_t clusters, struct fits_plan *out);
+enum status cpu_fits(struct device *device, const struct fits *fits, struct fits_out *out);
 
 #endif

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/selftest.h"
 
 int cpu_devices(struct device_info *info, int most, struct refusal *why)
 {
@@ -120,7 +121,7 @@ enum status cpu_open(int index, const struct device_options *options, struct dev
     device->base.info.threads = threads_asked(options);
     snprintf(device->base.info.isa, sizeof device->base.info.isa, "%s", lanes->isa);
     device->base.pair_ns = measure(lanes) / device->base.info.threads;
-    if (!cpu_passes_selftest(&device->base)) {
+    if (!selftest_passes(&backend_cpu, &device->base)) {
         free(device);
         return refuse(why, STATUS_DEVICE_LOST, REASON_DEVICE_WRONG,
                       "its results differ from the reference's");

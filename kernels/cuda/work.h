@@ -201,6 +201,11 @@ void inertia_kernels(struct kernel_list *list);  /* inertia.cu, distances.cu */
 void seed_kernels(struct kernel_list *list);     /* seed.cu */
 void farthest_kernels(struct kernel_list *list); /* farthest.cu */
 
+/* The most bytes that a tile of a file's passes puts into its slot. */
+int64_t facts_slot_bytes(const struct shape *shape);
+int64_t moments_slot_bytes(const struct shape *shape);
+int64_t labels_slot_bytes(const struct shape *shape);
+
 /* ---- errors ---- */
 
 /* STATUS_OK; or what a code of CUDA means: OUT_OF_MEMORY, BUG (our arguments; harmless), DEVICE_LOST (the

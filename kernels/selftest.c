@@ -1,8 +1,10 @@
 /* selftest.c - before a device is offered: small passes of every kind, compared with ref by bytes. */
+#include "kernels/selftest.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/cpu/cpu.h"
+#include "kernels/ref/work.h"
 
 enum { ROWS = 53, COLUMNS_MAX = 40, CLUSTERS_MAX = 33, CANDIDATES = 3, FARTHEST = 4 };
 
@@ -71,27 +73,69 @@ static struct rows sample_rows(const struct sample *sample)
                          .count = ROWS};
 }
 
-static void seed(const struct backend *backend, struct work *work, struct block *block,
-                 const struct sample *sample, struct outcome *out)
-{
-    int32_t L;
+/* One backend's way through a sample; the first call that fails is kept. */
+struct run {
+    const struct backend *backend;
+    const struct sample *sample;
+    struct outcome *out;
+    struct work *work;
+    struct block *block;
+    enum status status;
+};
 
-    backend->seed_take(work, block, 0, ROWS, sample->centers, true, &out->largest);
-    L = grid_exponent(out->largest);
-    backend->seed_total(work, block, 0, ROWS, L, &out->seed_total);
-    out->seed_rest = out->seed_total / 3;
-    backend->seed_find(work, block, 0, ROWS, L, &out->seed_rest, &out->drawn);
-    int count = sample->shape.clusters < CANDIDATES ? 1 : CANDIDATES;
-    backend->seed_try(work, block, 0, ROWS, sample->centers, count, false, L, out->tried);
+static void did(struct run *run, enum status status)
+{
+    if (run->status == STATUS_OK)
+        run->status = status;
 }
 
-static void farthest(const struct backend *backend, struct work *work, struct block *block,
-                     struct outcome *out)
+static void settle(struct run *run)
+{
+    did(run, run->backend->wait(run->work));
+}
+
+static void facts(struct run *run)
+{
+    const struct backend *backend = run->backend;
+    struct outcome *out = run->out;
+    int64_t columns = run->sample->shape.columns;
+
+    facts_init(&out->facts, out->column, columns);
+    did(run, backend->facts(run->work, run->block, 0, ROWS, &out->facts));
+    did(run, backend->moments(run->work, run->block, 0, ROWS, 0, columns, out->moments));
+    settle(run);
+    out->facts.column = NULL; /* an address, the one thing that may differ */
+}
+
+static void seed(struct run *run)
+{
+    const struct backend *backend = run->backend;
+    const struct sample *sample = run->sample;
+    struct outcome *out = run->out;
+    int count = sample->shape.clusters < CANDIDATES ? 1 : CANDIDATES;
+
+    did(run,
+        backend->seed_take(run->work, run->block, 0, ROWS, sample->centers, true, &out->largest));
+    settle(run);
+    int32_t L = grid_exponent(out->largest);
+    did(run, backend->seed_total(run->work, run->block, 0, ROWS, L, &out->seed_total));
+    settle(run);
+    out->seed_rest = out->seed_total / 3;
+    did(run, backend->seed_find(run->work, run->block, 0, ROWS, L, &out->seed_rest, &out->drawn));
+    did(run, backend->seed_try(run->work, run->block, 0, ROWS, sample->centers, count, false, L,
+                               out->tried));
+    settle(run);
+}
+
+static void farthest(struct run *run)
 {
     struct far_row list[FARTHEST];
+    struct outcome *out = run->out;
     int held = 0;
 
-    backend->farthest(work, block, 0, ROWS, FARTHEST, list, out->far_values, &held);
+    did(run, run->backend->farthest(run->work, run->block, 0, ROWS, FARTHEST, list, out->far_values,
+                                    &held));
+    settle(run);
     for (int i = 0; i < held; i++) {
         out->far_distance[i] = list[i].distance;
         out->far_weight[i] = list[i].weight;
@@ -101,55 +145,65 @@ static void farthest(const struct backend *backend, struct work *work, struct bl
     out->far_held = held;
 }
 
-static void round_twice(const struct backend *backend, struct work *work, struct block *block,
-                        const struct sample *sample, struct outcome *out)
+/* Two rounds of assignment: the second moves rows out of clusters, in two tiles. */
+static void rounds(struct run *run)
 {
+    const struct backend *backend = run->backend;
+    const struct sample *sample = run->sample;
+    struct outcome *out = run->out;
     struct sums sums = {.sum = out->sum, .weight = out->weight, .count = out->count};
     double reversed[CLUSTERS_MAX * COLUMNS_MAX];
     int64_t values = sample->shape.clusters * sample->shape.columns;
 
     for (int64_t i = 0; i < values; i++)
         reversed[i] = sample->centers[values - 1 - i];
-    backend->begin(work, reversed);
-    backend->assign(work, block, 0, ROWS, true);
-    backend->begin(work, sample->centers);
-    backend->assign(work, block, 0, 20, true);
-    backend->assign(work, block, 20, ROWS - 20, true);
-    backend->assigned(work, &out->assigned);
-    backend->labels_read(work, block, 0, ROWS, out->label);
-    backend->sums_read(work, &sums);
+    did(run, backend->begin(run->work, reversed));
+    did(run, backend->assign(run->work, run->block, 0, ROWS, true));
+    settle(run);
+    did(run, backend->begin(run->work, sample->centers));
+    did(run, backend->assign(run->work, run->block, 0, 20, true));
+    did(run, backend->assign(run->work, run->block, 20, ROWS - 20, true));
+    settle(run);
+    did(run, backend->assigned(run->work, &out->assigned));
+    did(run, backend->labels_read(run->work, run->block, 0, ROWS, out->label));
+    did(run, backend->sums_read(run->work, &sums));
     out->fingerprint = sums.fingerprint;
-    backend->inertia(work, block, 0, ROWS, grid_exponent(out->assigned.largest_term), &out->inertia,
-                     out->per_cluster);
-    backend->distances(work, block, 0, ROWS, out->distances);
-    farthest(backend, work, block, out);
+}
+
+static void scores(struct run *run)
+{
+    const struct backend *backend = run->backend;
+    struct outcome *out = run->out;
+    int32_t L = grid_exponent(out->assigned.largest_term);
+
+    did(run, backend->inertia(run->work, run->block, 0, ROWS, L, &out->inertia, out->per_cluster));
+    did(run, backend->distances(run->work, run->block, 0, ROWS, out->distances));
+    settle(run);
 }
 
 static enum status trial(const struct backend *backend, struct device *device,
                          const struct sample *sample, struct outcome *out)
 {
-    struct work *work;
-    struct block *block;
+    struct run run = {.backend = backend, .sample = sample, .out = out};
     struct rows rows = sample_rows(sample);
     const struct grid grid = {.column = sample->exponent, .weight = sample->shape.weighted ? 3 : 0};
-    enum status status = backend->work_open(device, &sample->shape, &work);
 
-    if (status != STATUS_OK)
-        return status;
-    status = backend->load(work, &rows, &block);
-    if (status == STATUS_OK) {
-        memset(out, 0, sizeof *out);
-        facts_init(&out->facts, out->column, sample->shape.columns);
-        backend->facts(work, block, 0, ROWS, &out->facts);
-        out->facts.column = NULL; /* an address, the one thing that may differ */
-        backend->moments(work, block, 0, ROWS, 0, sample->shape.columns, out->moments);
-        backend->grid_set(work, &grid);
-        seed(backend, work, block, sample, out);
-        round_twice(backend, work, block, sample, out);
-        backend->unload(work, &block);
+    memset(out, 0, sizeof *out);
+    run.status = backend->work_open(device, &sample->shape, &run.work);
+    if (run.status != STATUS_OK)
+        return run.status;
+    run.status = backend->load(run.work, &rows, &run.block);
+    if (run.status == STATUS_OK) {
+        facts(&run);
+        did(&run, backend->grid_set(run.work, &grid));
+        seed(&run);
+        rounds(&run);
+        scores(&run);
+        farthest(&run);
+        backend->unload(run.work, &run.block);
     }
-    backend->work_close(&work);
-    return status;
+    backend->work_close(&run.work);
+    return run.status;
 }
 
 /* One trial's memory, both sides. */
@@ -158,15 +212,24 @@ struct bench {
     struct outcome want, got;
 };
 
-static bool agrees(struct bench *bench, struct device *ref, struct device *device)
+static bool agrees(struct bench *bench, struct device *ref, const struct backend *tested,
+                   struct device *device, enum residency residency)
 {
-    sample_fill(&bench->sample, (uint64_t)bench->sample.shape.columns);
-    return trial(&backend_ref, ref, &bench->sample, &bench->want) == STATUS_OK &&
-           trial(&backend_cpu, device, &bench->sample, &bench->got) == STATUS_OK &&
+    struct shape *shape = &bench->sample.shape;
+    struct plan plan;
+
+    sample_fill(&bench->sample, (uint64_t)shape->columns);
+    if (trial(&backend_ref, ref, &bench->sample, &bench->want) != STATUS_OK)
+        return false;
+    shape->residency = residency;
+    if (tested->plan(device, shape, &plan) == STATUS_UNSUPPORTED)
+        shape->residency = RESIDENT; /* the one rung of a CPU */
+    return trial(tested, device, &bench->sample, &bench->got) == STATUS_OK &&
            memcmp(&bench->want, &bench->got, sizeof bench->want) == 0;
 }
 
-bool cpu_passes_selftest(struct device *device)
+/* Each size in each number, with and without weights, down the ladder of residencies. */
+bool selftest_passes(const struct backend *tested, struct device *device)
 {
     static const struct {
         int64_t columns, clusters;
@@ -183,7 +246,7 @@ bool cpu_passes_selftest(struct device *device)
                                              .weighted = (i & 2) != 0,
                                              .candidates = CANDIDATES,
                                              .farthest = FARTHEST};
-        right = agrees(bench, ref, device);
+        right = agrees(bench, ref, tested, device, (enum residency)((i + i / 4) % 3));
     }
     backend_ref.close(&ref);
     free(bench);
