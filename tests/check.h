@@ -117,7 +117,7 @@ __attribute__((unused)) static bool check_memory(struct check *check, const char
                                                  const char *what, const void *got,
                                                  const void *want, size_t bytes)
 {
-    const unsigned char *a = got, *b = want;
+    const unsigned char *a = (const unsigned char *)got, *b = (const unsigned char *)want;
     for (size_t i = 0; i < bytes; i++)
         if (a[i] != b[i])
             return check_failed(check, file, line, "%s differs at byte %zu of %zu: %02x, not %02x",
