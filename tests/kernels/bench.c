@@ -1,6 +1,7 @@
 /* bench.c - a backend with a sample's rows in it, and the passes over all of them. */
 #include "kernels/cpu/cpu.h"
 #include "tests/kernels/sample.h"
+#include "tests/tested.h"
 
 struct device *device_of_ref(void)
 {
@@ -33,14 +34,56 @@ const char *const *levels_here(void)
     return here;
 }
 
+int sides(void)
+{
+    return tested_backend() ? 3 : 2;
+}
+
+const struct backend *tested_side(int tile_rows, struct device **device)
+{
+    const struct backend *backend = tested_backend();
+
+    *device = backend ? tested_device(tile_rows) : NULL;
+    return backend;
+}
+
+const struct backend *side(int i, struct device **device)
+{
+    if (i == 2)
+        return tested_side(0, device);
+    *device = i == 0 ? device_of_ref() : device_of_cpu(NULL, 2);
+    return i == 0 ? &backend_ref : &backend_cpu;
+}
+
+void side_close(int i, struct device **device)
+{
+    if (i < 2)
+        (i == 0 ? &backend_ref : &backend_cpu)->close(device);
+    *device = NULL;
+}
+
+void settle(struct check *check, const struct backend *backend, struct work *work)
+{
+    check_equal_i64(check, backend->wait(work), STATUS_OK);
+}
+
+void bench_settle(const struct bench *bench)
+{
+    settle(bench->check, bench->backend, bench->work);
+}
+
 bool bench_open(struct check *check, struct bench *bench, const struct backend *backend,
                 struct device *device, const struct sample *sample, int64_t cut, int64_t tile)
 {
     const struct shape *shape = &sample->layout.shape;
     size_t size = shape->number == NUMBER_F32 ? 4 : 8;
 
-    *bench = (struct bench){
-        .backend = backend, .device = device, .sample = sample, .cut = cut, .tile = tile};
+    *bench = (struct bench){.check = check,
+                            .backend = backend,
+                            .device = device,
+                            .sample = sample,
+                            .cut = cut,
+                            .tile = tile};
     if (!check_true(check, device != NULL) ||
         !check_equal_i64(check, backend->work_open(device, shape, &bench->work), STATUS_OK))
         return false;
@@ -83,7 +126,7 @@ void bench_assign(const struct bench *bench, const double *centers, bool sums)
     bench->backend->begin(bench->work, centers);
     while (tile_next(&cursor, &tile))
         bench->backend->assign(bench->work, tile.block, tile.first, tile.count, sums);
-    bench->backend->wait(bench->work);
+    bench_settle(bench);
 }
 
 void bench_labels(const struct bench *bench, int32_t *out)
@@ -94,6 +137,7 @@ void bench_labels(const struct bench *bench, int32_t *out)
     while (tile_next(&cursor, &tile))
         bench->backend->labels_read(bench->work, tile.block, tile.first, tile.count,
                                     out + (tile.row - FIRST_ROW));
+    bench_settle(bench);
 }
 
 struct sums sums_new(const struct shape *shape)

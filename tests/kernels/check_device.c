@@ -55,8 +55,8 @@ void a_plan_is_what_a_work_takes(struct check *check)
                                        {1, 1, 1, (enum number)3, false, 0, 0, RESIDENT}};
 
     for (int i = 0; i < 2; i++) {
-        const struct backend *backend = i ? &backend_cpu : &backend_ref;
-        struct device *device = i ? device_of_cpu(NULL, 2) : device_of_ref();
+        struct device *device;
+        const struct backend *backend = side(i, &device);
         struct plan plan;
         struct work *work = NULL;
         for (size_t s = 0; s < sizeof good / sizeof good[0]; s++) {

@@ -5,8 +5,8 @@
 #include "tests/kernels/sample.h"
 
 /* A column of doubles through a backend, one block, one tile. */
-static void moments_of(const struct backend *backend, struct device *device, double *values,
-                       int64_t count, struct moments *out)
+static void moments_of(struct check *check, const struct backend *backend, struct device *device,
+                       double *values, int64_t count, struct moments *out)
 {
     const struct shape shape = {count, 1, 1, NUMBER_F64, false, 0, 0, RESIDENT};
     const struct rows rows = {.values = values, .count = count};
@@ -17,15 +17,16 @@ static void moments_of(const struct backend *backend, struct device *device, dou
     backend->work_open(device, &shape, &work);
     backend->load(work, &rows, &block);
     backend->moments(work, block, 0, count, 0, 1, out);
+    settle(check, backend, work);
     backend->unload(work, &block);
     backend->work_close(&work);
 }
 
-static void moments_by_ref(double *values, int64_t count, struct moments *out)
+static void moments_by_ref(struct check *check, double *values, int64_t count, struct moments *out)
 {
     struct device *device = device_of_ref();
 
-    moments_of(&backend_ref, device, values, count, out);
+    moments_of(check, &backend_ref, device, values, count, out);
     backend_ref.close(&device);
 }
 
@@ -61,7 +62,7 @@ void sums_of_powers_are_exact_integers(struct check *check)
             s2 += (int128)whole * whole;
         }
         check_note(check, "scale=2^%d", scale);
-        moments_by_ref(values, COUNT, &got);
+        moments_by_ref(check, values, COUNT, &got);
         check_true(check, limbs_at(check, got.s1, MOMENT_LIMBS_1, scale + 1074) == s1);
         check_true(check, limbs_at(check, got.s2, MOMENT_LIMBS_2, 2 * scale + 2148) == s2);
         check_equal_i64(check, got.count, COUNT);
@@ -73,19 +74,23 @@ void moments_merge_by_adding(struct check *check)
     enum { COUNT = 1000 };
     static double values[COUNT];
     struct moments whole, parts, part;
-    struct device *device = device_of_cpu(NULL, 3);
     uint64_t state = 12;
 
     for (int i = 0; i < COUNT; i++)
         values[i] = ldexp(check_normal(&state), (int)(check_random(&state) % 2000) - 1050);
-    moments_by_ref(values, COUNT, &whole);
-    for (int cut = 1; cut < COUNT; cut += 333) {
-        moments_of(&backend_cpu, device, values, cut, &parts);
-        moments_of(&backend_cpu, device, values + cut, COUNT - cut, &part);
-        moments_add(&parts, &part);
-        check_equal_bytes(check, &parts, &whole, sizeof whole);
+    moments_by_ref(check, values, COUNT, &whole);
+    for (int i = 1; i < sides(); i++) {
+        struct device *device;
+        const struct backend *backend = side(i, &device);
+        check_note(check, "%s", backend->name);
+        for (int cut = 1; cut < COUNT; cut += 333) {
+            moments_of(check, backend, device, values, cut, &parts);
+            moments_of(check, backend, device, values + cut, COUNT - cut, &part);
+            moments_add(&parts, &part);
+            check_equal_bytes(check, &parts, &whole, sizeof whole);
+        }
+        side_close(i, &device);
     }
-    backend_cpu.close(&device);
 }
 
 /* Small whole numbers times a power of two: the rational fits 128 bits. */
@@ -113,11 +118,11 @@ void a_variance_is_rounded_once(struct check *check)
     }
 }
 
-static double variance_of(double *values, int64_t count)
+static double variance_of(struct check *check, double *values, int64_t count)
 {
     struct moments moments;
 
-    moments_by_ref(values, count, &moments);
+    moments_by_ref(check, values, count, &moments);
     return moments_variance(&moments);
 }
 
@@ -129,17 +134,17 @@ void a_variance_survives_offsets_and_extremes(struct check *check)
     double least[] = {0x1p-1074, -0x1p-1074}, mixed[] = {0x1p500, 0x1p-1074};
     double half[] = {0x1p-537, -0x1p-537}, outlier[] = {1e12, 0.1, 0.1, 0.1};
 
-    check_equal_bits(check, variance_of(offset9, 4), 22.5);
-    check_equal_bits(check, variance_of(offset15, 4), 22.5);
-    check_equal_bits(check, variance_of(limits, 2), 0x1p1000);
-    check_equal_bits(check, variance_of(constant, 3), 0.0);
-    check_equal_bits(check, variance_of(least, 2), 0.0); /* 2^-2148 */
-    check_equal_bits(check, variance_of(half, 2), 0x1p-1074);
-    check_equal_bits(check, variance_of(mixed, 2), 0x1p998);
-    check_equal_bits(check, variance_of(mixed, 1), 0.0);
-    check_equal_bits(check, variance_of(mixed, 0), 0.0);
+    check_equal_bits(check, variance_of(check, offset9, 4), 22.5);
+    check_equal_bits(check, variance_of(check, offset15, 4), 22.5);
+    check_equal_bits(check, variance_of(check, limits, 2), 0x1p1000);
+    check_equal_bits(check, variance_of(check, constant, 3), 0.0);
+    check_equal_bits(check, variance_of(check, least, 2), 0.0); /* 2^-2148 */
+    check_equal_bits(check, variance_of(check, half, 2), 0x1p-1074);
+    check_equal_bits(check, variance_of(check, mixed, 2), 0x1p998);
+    check_equal_bits(check, variance_of(check, mixed, 1), 0.0);
+    check_equal_bits(check, variance_of(check, mixed, 0), 0.0);
     quad apart = (quad)1e12 - (quad)0.1; /* 3/16 of its square */
-    check_equal_bits(check, variance_of(outlier, 4), (double)(3 * apart * apart / 16));
+    check_equal_bits(check, variance_of(check, outlier, 4), (double)(3 * apart * apart / 16));
 }
 
 void the_mean_variance_adds_ascending(struct check *check)

@@ -5,14 +5,6 @@
 #include "tests/kernels/claims.h"
 #include "tests/kernels/sample.h"
 
-/* A backend under test, by a number from 0. */
-enum { SIDES = 2 };
-static const struct backend *side(int i, struct device **device)
-{
-    *device = i == 0 ? device_of_ref() : device_of_cpu(NULL, 2);
-    return i == 0 ? &backend_ref : &backend_cpu;
-}
-
 /* Rows that the case gives itself instead of a sample's. */
 static struct work *open_rows(const struct backend *backend, struct device *device,
                               const struct shape *shape, const struct rows *rows,
@@ -36,7 +28,7 @@ void ties_go_to_the_lowest_index(struct check *check)
     const struct grid grid = {.column = (const int32_t[]){2}};
 
     for (int at = 1; at < CENTERS; at++) /* equal centers wherever lanes and panels end */
-        for (int i = 0; i < SIDES; i++) {
+        for (int i = 0; i < sides(); i++) {
             struct device *device;
             struct block *block;
             const struct backend *backend = side(i, &device);
@@ -47,6 +39,7 @@ void ties_go_to_the_lowest_index(struct check *check)
             backend->begin(work, centers);
             backend->assign(work, block, 0, 4, false);
             backend->labels_read(work, block, 0, 4, label);
+            settle(check, backend, work);
             int32_t one = at + (at % 2 == 0), two = at + (at % 2);
             if (one < CENTERS && two < CENTERS) {
                 check_note(check, "%s at=%d", backend->name, at);
@@ -57,7 +50,7 @@ void ties_go_to_the_lowest_index(struct check *check)
             }
             backend->unload(work, &block);
             backend->work_close(&work);
-            backend->close(&device);
+            side_close(i, &device);
         }
 }
 
@@ -69,7 +62,7 @@ void skipped_and_weightless_rows_do_not_count(struct check *check)
     const struct rows rows = {.values = values, .weight = weight, .first = 50, .count = 5};
     const struct grid grid = {.column = (const int32_t[]){2}, .weight = 1};
 
-    for (int i = 0; i < SIDES; i++) {
+    for (int i = 0; i < sides(); i++) {
         struct device *device;
         struct block *block;
         const struct backend *backend = side(i, &device);
@@ -83,6 +76,7 @@ void skipped_and_weightless_rows_do_not_count(struct check *check)
         check_note(check, "%s", backend->name);
         facts_init(&facts, &column, 1);
         backend->facts(work, block, 0, 5, &facts);
+        settle(check, backend, work);
         check_equal_bits(check, column.lo, -4.0);
         check_equal_bits(check, column.hi, 5.0);
         check_equal_bits(check, column.largest, 3.0);
@@ -91,8 +85,9 @@ void skipped_and_weightless_rows_do_not_count(struct check *check)
         check_equal_bits(check, facts.weight_max, 2.0);
         backend->begin(work, centers);
         backend->assign(work, block, 0, 5, true);
-        backend->assigned(work, &assigned);
         backend->labels_read(work, block, 0, 5, label);
+        settle(check, backend, work);
+        backend->assigned(work, &assigned);
         check_equal_bytes(check, label, ((const int32_t[]){0, 1, -1, 1, 0}), sizeof label);
         check_equal_i64(check, assigned.moved, 2);
         check_equal_bits(check, assigned.largest_term, 2.0); /* 2 * 1, against 0.5 * 1 */
@@ -107,7 +102,7 @@ void skipped_and_weightless_rows_do_not_count(struct check *check)
         sums_free(&sums);
         backend->unload(work, &block);
         backend->work_close(&work);
-        backend->close(&device);
+        side_close(i, &device);
     }
 }
 
@@ -143,7 +138,7 @@ static void rebuild(const struct bench *bench, const double *centers, struct sum
 
 void moved_sums_equal_rebuilt_sums(struct check *check)
 {
-    for (int i = 0; i < SIDES * 2 * 3; i++) {
+    for (int i = 0; i < sides() * 2 * 3; i++) {
         struct layout layout = {.data = i % 3 == 0   ? DATA_MIXED
                                         : i % 3 == 1 ? DATA_BLOBS
                                                      : DATA_LARGE,
@@ -168,7 +163,7 @@ void moved_sums_equal_rebuilt_sums(struct check *check)
             bench_close(&bench);
         }
         sample_deinit(&sample);
-        backend->close(&device);
+        side_close(i / 6, &device);
     }
 }
 
@@ -190,7 +185,7 @@ void whole_weights_are_repeated_rows(struct check *check)
     }
     for (int i = 0; i < CLUSTERS * COLUMNS; i++)
         centers[i] = check_normal(&state);
-    for (int i = 0; i < SIDES; i++) {
+    for (int i = 0; i < sides(); i++) {
         struct device *device;
         struct block *block;
         const struct backend *backend = side(i, &device);
@@ -201,6 +196,7 @@ void whole_weights_are_repeated_rows(struct check *check)
         struct work *work = open_rows(backend, device, &shape, &rows, &grid, &block);
         backend->begin(work, centers);
         backend->assign(work, block, 0, ROWS, true);
+        settle(check, backend, work);
         backend->sums_read(work, &weighted);
         backend->unload(work, &block);
         backend->work_close(&work);
@@ -212,6 +208,7 @@ void whole_weights_are_repeated_rows(struct check *check)
         work = open_rows(backend, device, &shape, &rows, &ones, &block);
         backend->begin(work, centers);
         backend->assign(work, block, 0, count, true);
+        settle(check, backend, work);
         backend->sums_read(work, &repeated);
         for (int j = 0; j < CLUSTERS * COLUMNS; j++) /* the weighted ones are 2^L_w smaller */
             check_true(check, weighted.sum[j] * 4 == repeated.sum[j]);
@@ -221,55 +218,80 @@ void whole_weights_are_repeated_rows(struct check *check)
         backend->work_close(&work);
         sums_free(&weighted);
         sums_free(&repeated);
-        backend->close(&device);
+        side_close(i, &device);
     }
 }
 
-/* Labels and sums of one backend go into the other after a round; both go on alike. */
+/* What a saved state is made of, and room to compare. */
+struct saved {
+    struct sums sums, a, b;
+    int32_t *labels;
+};
+
+static void carry_over(const struct bench *from, const struct bench *to, struct saved *saved)
+{
+    struct tile_cursor cursor = bench_tiles(to);
+    struct tile tile;
+
+    bench_labels(from, saved->labels);
+    from->backend->sums_read(from->work, &saved->sums);
+    while (tile_next(&cursor, &tile))
+        to->backend->labels_write(to->work, tile.block, tile.first, tile.count,
+                                  saved->labels + (tile.row - FIRST_ROW));
+    to->backend->sums_write(to->work, &saved->sums);
+}
+
+static void both_go_on(struct check *check, const struct bench *from, const struct bench *to,
+                       struct saved *saved)
+{
+    const struct sample *sample = from->sample;
+    const struct shape *shape = &sample->layout.shape;
+
+    bench_assign(from, sample->centers[0], true);
+    carry_over(from, to, saved);
+    bench_assign(from, sample->centers[1], true);
+    bench_assign(to, sample->centers[1], true);
+    from->backend->sums_read(from->work, &saved->a);
+    to->backend->sums_read(to->work, &saved->b);
+    sums_equal(check, &saved->a, &saved->b, shape);
+    /* what was on its way when sums were written is gone with them */
+    bench_assign(from, sample->centers[0], true);
+    from->backend->sums_write(from->work, &saved->sums);
+    from->backend->sums_read(from->work, &saved->a);
+    sums_equal(check, &saved->a, &saved->sums, shape);
+}
+
+/* Labels and sums of one backend go into another after a round; both go on alike. */
 void a_saved_state_goes_on_with_the_same_bits(struct check *check)
 {
     const struct layout layout = {
         .data = DATA_NORMAL, .seed = 3, .shape = {500, 6, 11, NUMBER_F64, true, 0, 0, RESIDENT}};
     const struct shape *shape = &layout.shape;
-    struct device *from, *to;
-    const struct backend *cpu = side(1, &from), *ref = side(0, &to);
-    struct sums saved = sums_new(shape), a = sums_new(shape), b = sums_new(shape);
-    int32_t *labels = guarded_new((size_t)shape->rows * sizeof *labels);
-    struct bench first, second;
+    struct saved saved = {sums_new(shape), sums_new(shape), sums_new(shape), NULL};
     struct sample sample;
-    struct tile tile;
 
+    saved.labels = guarded_new((size_t)shape->rows * sizeof *saved.labels);
     sample_init(&sample, &layout);
-    if (bench_open(check, &first, cpu, from, &sample, 500, 100) &&
-        bench_open(check, &second, ref, to, &sample, 64, 9)) {
-        bench_assign(&first, sample.centers[0], true);
-        bench_labels(&first, labels);
-        cpu->sums_read(first.work, &saved);
-        struct tile_cursor cursor = bench_tiles(&second);
-        while (tile_next(&cursor, &tile))
-            ref->labels_write(second.work, tile.block, tile.first, tile.count,
-                              labels + (tile.row - FIRST_ROW));
-        ref->sums_write(second.work, &saved);
-        bench_assign(&first, sample.centers[1], true);
-        bench_assign(&second, sample.centers[1], true);
-        cpu->sums_read(first.work, &a);
-        ref->sums_read(second.work, &b);
-        sums_equal(check, &a, &b, shape);
-        /* what was on its way when sums were written is gone with them */
-        bench_assign(&first, sample.centers[0], true);
-        cpu->sums_write(first.work, &saved);
-        cpu->sums_read(first.work, &a);
-        sums_equal(check, &a, &saved, shape);
-        bench_close(&first);
-        bench_close(&second);
+    for (int i = 0; i < sides() * sides(); i++) {
+        struct device *from, *to;
+        struct bench first, second;
+        int a = i / sides(), b = i % sides();
+        const struct backend *one = side(a, &from), *other = side(b, &to);
+        check_note(check, "from %s to %s", one->name, other->name);
+        if (bench_open(check, &first, one, from, &sample, 500, 100) &&
+            bench_open(check, &second, other, to, &sample, 64, 9)) {
+            both_go_on(check, &first, &second, &saved);
+            bench_close(&first);
+            bench_close(&second);
+        }
+        side_close(a, &from);
+        side_close(b, &to);
     }
-    guarded_free(labels);
-    sums_free(&saved);
-    sums_free(&a);
-    sums_free(&b);
+    guarded_free(saved.labels);
+    sums_free(&saved.sums);
+    sums_free(&saved.a);
+    sums_free(&saved.b);
     sample_deinit(&sample);
-    cpu->close(&from);
-    ref->close(&to);
 }
 
 void facts_name_the_first_bad_value(struct check *check)
@@ -288,7 +310,7 @@ void facts_name_the_first_bad_value(struct check *check)
     values[600 * COLUMNS + 1] = -0x1.0000000000001p500;
     values[599 * COLUMNS + 1] = 0x1p500; /* the limit itself is within */
     weight[600] = 0;
-    for (int i = 0; i < SIDES; i++)
+    for (int i = 0; i < sides(); i++)
         for (int order = 0; order < 2; order++) {
             struct device *device;
             struct block *block;
@@ -301,6 +323,7 @@ void facts_name_the_first_bad_value(struct check *check)
             for (int t = 0; t < 2; t++) /* tiles in either order */
                 backend->facts(work, block, t == order ? 0 : 650, t == order ? 650 : ROWS - 650,
                                &facts);
+            settle(check, backend, work);
             check_note(check, "%s order=%d", backend->name, order);
             check_equal_i64(check, facts.non_finite, 2);
             check_equal_i64(check, facts.non_finite_row, (1LL << 40) + 700);
@@ -314,7 +337,7 @@ void facts_name_the_first_bad_value(struct check *check)
             check_equal_i64(check, facts.taking_part, ROWS - 2);
             backend->unload(work, &block);
             backend->work_close(&work);
-            backend->close(&device);
+            side_close(i, &device);
         }
 }
 
@@ -326,7 +349,7 @@ void skipped_rows_have_no_distance(struct check *check)
     const struct rows rows = {.values = values, .weight = weight, .count = 3};
     const struct grid grid = {.column = (const int32_t[]){3, 3}};
 
-    for (int i = 0; i < SIDES; i++) {
+    for (int i = 0; i < sides(); i++) {
         struct device *device;
         struct block *block;
         const struct backend *backend = side(i, &device);
@@ -334,11 +357,12 @@ void skipped_rows_have_no_distance(struct check *check)
         double out[9];
         backend->begin(work, centers);
         backend->distances(work, block, 0, 3, out);
+        settle(check, backend, work);
         check_equal_bytes(check, out, ((const double[]){5, 0, 5}), 3 * sizeof *out);
         check_true(check, isnan(out[3]) && isnan(out[4]) && isnan(out[5]));
         check_equal_bytes(check, out + 6, ((const double[]){0, 5, 10}), 3 * sizeof *out);
         backend->unload(work, &block);
         backend->work_close(&work);
-        backend->close(&device);
+        side_close(i, &device);
     }
 }

@@ -9,8 +9,8 @@ static const struct layout layout = {
 static struct bench *open_side(struct check *check, struct bench *bench, struct sample *sample,
                                int i)
 {
-    const struct backend *backend = i == 0 ? &backend_ref : &backend_cpu;
-    struct device *device = i == 0 ? device_of_ref() : device_of_cpu(NULL, 3);
+    struct device *device;
+    const struct backend *backend = side(i, &device);
 
     if (device && i == 1) {
         ((struct cpu_device *)device)->tuning.parallel_pairs = 0;
@@ -23,13 +23,13 @@ static struct bench *open_side(struct check *check, struct bench *bench, struct 
     return bench;
 }
 
-static void close_side(struct bench *bench, struct sample *sample)
+static void close_side(struct bench *bench, struct sample *sample, int i)
 {
     struct device *device = bench->device;
 
     bench_close(bench);
     sample_deinit(sample);
-    bench->backend->close(&device);
+    side_close(i, &device);
 }
 
 static double squared(const struct sample *sample, int64_t row, const double *center)
@@ -55,7 +55,7 @@ void draws_are_running_sums(struct check *check)
 {
     uint64_t state = 41;
 
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < sides(); i++) {
         struct sample sample;
         struct bench bench, *b = open_side(check, &bench, &sample, i);
         const double *one = sample.centers[0], *two = one + layout.shape.columns;
@@ -63,8 +63,10 @@ void draws_are_running_sums(struct check *check)
         int128 total = 0, all = 0;
 
         b->backend->seed_take(b->work, b->block[0], 0, 997, one, true, &largest);
+        bench_settle(b);
         largest = 0;
         b->backend->seed_take(b->work, b->block[0], 0, 997, two, false, &largest);
+        bench_settle(b);
         for (int64_t r = 0; r < 997; r++)
             if (sample.weight[r] > 0)
                 want = fmax(want, sample.weight[r] *
@@ -72,6 +74,7 @@ void draws_are_running_sums(struct check *check)
         check_equal_bits(check, largest, want);
         int32_t L = grid_exponent(largest);
         b->backend->seed_total(b->work, b->block[0], 0, 997, L, &total);
+        bench_settle(b);
         for (int64_t r = 0; r < 997; r++)
             all += term(&sample, r, fmin(squared(&sample, r, one), squared(&sample, r, two)), L);
         check_true(check, total == all);
@@ -92,21 +95,23 @@ void draws_are_running_sums(struct check *check)
                 expected = running > rest ? r : -1;
             }
             b->backend->seed_find(b->work, b->block[0], 0, 997, L, &left, &row);
+            bench_settle(b);
             check_equal_i64(check, row, expected);
         }
         int64_t row;
         int128 beyond = total + 5;
         b->backend->seed_find(b->work, b->block[0], 0, 997, L, &beyond, &row);
+        bench_settle(b);
         check_equal_i64(check, row, -1);
         check_true(check, beyond == 5);
-        close_side(b, &sample);
+        close_side(b, &sample, i);
     }
 }
 
 /* What a trial foretells is what total says once the candidate was taken, on the same L. */
 void trials_are_totals_after_taking(struct check *check)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < sides(); i++)
         for (int first_center = 0; first_center < 2; first_center++)
             for (int c = 0; c < 3; c++) {
                 struct sample sample;
@@ -117,14 +122,16 @@ void trials_are_totals_after_taking(struct check *check)
 
                 b->backend->seed_take(b->work, b->block[0], 0, 997, sample.centers[0], true,
                                       &largest);
+                bench_settle(b);
                 int32_t L = grid_exponent(largest) + 8;
                 b->backend->seed_try(b->work, b->block[0], 0, 997, sample.centers[1], 3,
                                      first_center == 1, L, tried);
                 b->backend->seed_take(b->work, b->block[0], 0, 997, candidate, first_center == 1,
                                       &after);
                 b->backend->seed_total(b->work, b->block[0], 0, 997, L, &total);
+                bench_settle(b);
                 check_true(check, tried[c] == total);
-                close_side(b, &sample);
+                close_side(b, &sample, i);
             }
 }
 
@@ -154,9 +161,9 @@ static void check_list(struct check *check, const struct sample *sample, const i
 /* Nobody outside the list lies farther than its last, save twins of those within. */
 void farthest_rows_are_sorted_and_unlike(struct check *check)
 {
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 2 * sides(); i++) {
         struct sample sample;
-        struct bench bench, *b = open_side(check, &bench, &sample, i % 2);
+        struct bench bench, *b = open_side(check, &bench, &sample, i / 2);
         static int32_t label[997];
         static struct far_row list[40];
         static double values[40 * 4];
@@ -164,7 +171,7 @@ void farthest_rows_are_sorted_and_unlike(struct check *check)
         float *x = sample.values;
 
         for (int64_t at = 0; at < 7 * 4; at++) /* skipped rows hold NaN */
-            x[at] = (float)(at * 5 % 19) + (i >= 2 ? 100.0f * (float)(at >> 2) : 0);
+            x[at] = (float)(at * 5 % 19) + (i % 2 ? 100.0f * (float)(at >> 2) : 0);
         for (int64_t r = 100; r < 300; r++) /* twins, some of them the farthest of all */
             memcpy(x + r * 4, x + r % 7 * 4, 4 * sizeof *x);
         bench_assign(b, sample.centers[0], false);
@@ -175,6 +182,7 @@ void farthest_rows_are_sorted_and_unlike(struct check *check)
         for (int64_t at = 0; at < 997; at += 250)
             b->backend->farthest(b->work, b->block[0], 750 - at, at == 0 ? 247 : 250, 40, list,
                                  values, &held);
+        bench_settle(b);
         check_equal_i64(check, held, 40);
         check_list(check, &sample, label, list, values, held);
         for (int64_t r = 0; r < 997; r++) {
@@ -188,7 +196,7 @@ void farthest_rows_are_sorted_and_unlike(struct check *check)
             }
             check_true(check, within);
         }
-        close_side(b, &sample);
+        close_side(b, &sample, i / 2);
     }
 }
 
@@ -203,11 +211,11 @@ void equally_far_rows_come_by_number(struct check *check)
     const int32_t L = 2;
     const struct grid grid = {.column = &L, .weight = 4};
 
-    for (int i = 0; i < 2 * 4 * 2; i++) {
+    for (int i = 0; i < sides() * 4 * 2; i++) {
         const struct shape shape = {7, 1, 1, NUMBER_F64, true, 0, 4, RESIDENT};
         const int most = 1 + i / 2 % 4;
-        const struct backend *backend = i / 8 ? &backend_cpu : &backend_ref;
-        struct device *device = i / 8 ? device_of_cpu(NULL, 2) : device_of_ref();
+        struct device *device;
+        const struct backend *backend = side(i / 8, &device);
         struct far_row list[4];
         double kept[4];
         struct work *work;
@@ -221,6 +229,7 @@ void equally_far_rows_come_by_number(struct check *check)
         backend->assign(work, block, 0, 7, false);
         for (int64_t at = 0; at < 7; at++)
             backend->farthest(work, block, i % 2 ? 6 - at : at, 1, most, list, kept, &held);
+        settle(check, backend, work);
         check_note(check, "%s most=%d %s", backend->name, most, i % 2 ? "backwards" : "");
         check_equal_i64(check, held, most);
         for (int at = 0; at < held; at++) {
@@ -230,6 +239,6 @@ void equally_far_rows_come_by_number(struct check *check)
         }
         backend->unload(work, &block);
         backend->work_close(&work);
-        backend->close(&device);
+        side_close(i / 8, &device);
     }
 }

@@ -67,6 +67,7 @@ void outcome_deinit(struct outcome *outcome);
 
 /* An open work with the sample's rows loaded in blocks of `cut`, walked in tiles of `tile`. */
 struct bench {
+    struct check *check;
     const struct backend *backend;
     struct device *device;
     const struct sample *sample;
@@ -82,6 +83,7 @@ void bench_close(struct bench *bench);
 struct tile_cursor bench_tiles(const struct bench *bench);
 
 /* The passes on whole data. */
+void bench_settle(const struct bench *bench);
 void bench_assign(const struct bench *bench, const double *centers, bool sums);
 struct sums sums_new(const struct shape *shape);
 void sums_free(struct sums *sums);
@@ -100,5 +102,15 @@ void outcomes_equal(struct check *check, const struct outcome *got, const struct
 struct device *device_of_ref(void);
 struct device *device_of_cpu(const char *isa, int threads);
 const char *const *levels_here(void);
+
+/* The backends that every promise is asked of: ref, cpu, and the plug-in that BARY_TESTED_PLUGIN names. */
+int sides(void);
+const struct backend *side(int i, struct device **device);
+void side_close(int i, struct device **device);
+/* The plug-in alone, cutting tiles to so many rows (0: as it likes); NULL: none is named. */
+const struct backend *tested_side(int tile_rows, struct device **device);
+
+/* All that was queued is done, and went well. */
+void settle(struct check *check, const struct backend *backend, struct work *work);
 
 #endif

@@ -60,6 +60,7 @@ static void facts_and_moments(const struct bench *bench, struct outcome *out)
         bench->backend->moments(bench->work, tile.block, tile.first, tile.count, from,
                                 columns - from, some);
     }
+    bench_settle(bench);
     facts->column = NULL;
 }
 
@@ -77,6 +78,7 @@ static int64_t find(const struct bench *bench, int32_t L, int128 *rest)
     EACH_TILE(bench, tile)
     {
         bench->backend->seed_find(bench->work, tile.block, tile.first, tile.count, L, rest, &row);
+        bench_settle(bench);
         if (row >= 0)
             return global(&tile, row);
     }
@@ -106,6 +108,7 @@ static void take(const struct bench *bench, const double *center, bool first_cen
         bench->backend->seed_take(bench->work, tile.block, tile.first, tile.count, center,
                                   first_center, largest);
     }
+    bench_settle(bench);
 }
 
 static void tries(const struct bench *bench, int32_t L, struct outcome *out)
@@ -120,6 +123,7 @@ static void tries(const struct bench *bench, int32_t L, struct outcome *out)
         bench->backend->seed_try(bench->work, tile.block, tile.first, tile.count,
                                  bench->sample->centers[1], count, false, L, totals);
     }
+    bench_settle(bench);
 }
 
 static void first_try(const struct bench *bench, int32_t L, struct outcome *out)
@@ -132,6 +136,7 @@ static void first_try(const struct bench *bench, int32_t L, struct outcome *out)
         bench->backend->seed_try(bench->work, tile.block, tile.first, tile.count,
                                  bench->sample->centers[0], 1, true, L, totals);
     }
+    bench_settle(bench);
 }
 
 static void seeding(const struct bench *bench, struct outcome *out)
@@ -150,6 +155,7 @@ static void seeding(const struct bench *bench, struct outcome *out)
         bench->backend->seed_largest(bench->work, tile.block, tile.first, tile.count, &largest[0]);
         bench->backend->seed_total(bench->work, tile.block, tile.first, tile.count, 3, &total[0]);
     }
+    bench_settle(bench);
     finds(bench, 3, total[0], out);
     take(bench, centers, true, &largest[1]);
     first_try(bench, grid_exponent(largest[1]), out);
@@ -159,6 +165,7 @@ static void seeding(const struct bench *bench, struct outcome *out)
     {
         bench->backend->seed_total(bench->work, tile.block, tile.first, tile.count, L, &total[1]);
     }
+    bench_settle(bench);
     finds(bench, L, total[1], out);
     tries(bench, L, out);
 }
@@ -200,6 +207,7 @@ static void inertia(const struct bench *bench, int32_t L, struct outcome *out)
         bench->backend->inertia(bench->work, tile.block, tile.first, tile.count, L, &total[1],
                                 NULL);
     }
+    bench_settle(bench);
 }
 
 /* Padding within far_row is nobody's: its members are kept apart. */
@@ -218,6 +226,7 @@ static void farthest(const struct bench *bench, struct outcome *out)
         bench->backend->farthest(bench->work, tile.block, tile.first, tile.count, (int)most, list,
                                  values, &held);
     }
+    bench_settle(bench);
     for (int i = 0; i < held; i++) {
         members[4 * i] = list[i].distance;
         members[4 * i + 1] = (double)list[i].row;
@@ -243,6 +252,7 @@ static void distances(const struct bench *bench, struct outcome *out)
                                   all + kept * shape->clusters);
         kept += here;
     }
+    bench_settle(bench);
 }
 
 static void gather(const struct bench *bench, struct outcome *out)
@@ -255,6 +265,7 @@ static void gather(const struct bench *bench, struct outcome *out)
     for (size_t i = 0; i < 3; i++)
         bench->backend->gather(bench->work, bench->block[rows[i] / bench->cut],
                                rows[i] % bench->cut, values + i * d);
+    bench_settle(bench);
 }
 
 void trial(struct check *check, const struct backend *backend, struct device *device,
