@@ -6,8 +6,9 @@
 static const struct layout layout = {
     .data = DATA_BLOBS, .seed = 17, .shape = {997, 4, 6, NUMBER_F32, true, 3, 40, RESIDENT}};
 
-static struct bench *open_side(struct check *check, struct bench *bench, struct sample *sample,
-                               int i)
+/* A side with the sample's rows, which `change` (NULL: not) may change first. */
+static struct bench *open_changed(struct check *check, struct bench *bench, struct sample *sample,
+                                  int i, void (*change)(float *x, bool spread), bool spread)
 {
     struct device *device;
     const struct backend *backend = side(i, &device);
@@ -17,10 +18,18 @@ static struct bench *open_side(struct check *check, struct bench *bench, struct 
         ((struct cpu_device *)device)->tuning.thread_pairs = 1e-9;
     }
     sample_init(sample, &layout);
+    if (change)
+        change(sample->values, spread);
     check_note(check, "%s", backend->name);
     if (!bench_open(check, bench, backend, device, sample, 997, 997))
         abort();
     return bench;
+}
+
+static struct bench *open_side(struct check *check, struct bench *bench, struct sample *sample,
+                               int i)
+{
+    return open_changed(check, bench, sample, i, NULL, false);
 }
 
 static void close_side(struct bench *bench, struct sample *sample, int i)
@@ -158,22 +167,28 @@ static void check_list(struct check *check, const struct sample *sample, const i
     }
 }
 
+/* Twins, some of them the farthest of all; skipped rows hold no NaN. */
+static void make_twins(float *x, bool spread)
+{
+    for (int64_t at = 0; at < 7 * 4; at++)
+        x[at] = (float)(at * 5 % 19) + (spread ? 100.0f * (float)(at >> 2) : 0);
+    for (int64_t r = 100; r < 300; r++)
+        memcpy(x + r * 4, x + r % 7 * 4, 4 * sizeof *x);
+}
+
 /* Nobody outside the list lies farther than its last, save twins of those within. */
 void farthest_rows_are_sorted_and_unlike(struct check *check)
 {
     for (int i = 0; i < 2 * sides(); i++) {
         struct sample sample;
-        struct bench bench, *b = open_side(check, &bench, &sample, i / 2);
+        struct bench bench,
+            *b = open_changed(check, &bench, &sample, i / 2, make_twins, i % 2 == 1);
         static int32_t label[997];
         static struct far_row list[40];
         static double values[40 * 4];
         int held = 0;
-        float *x = sample.values;
+        const float *x = sample.values;
 
-        for (int64_t at = 0; at < 7 * 4; at++) /* skipped rows hold NaN */
-            x[at] = (float)(at * 5 % 19) + (i % 2 ? 100.0f * (float)(at >> 2) : 0);
-        for (int64_t r = 100; r < 300; r++) /* twins, some of them the farthest of all */
-            memcpy(x + r * 4, x + r % 7 * 4, 4 * sizeof *x);
         bench_assign(b, sample.centers[0], false);
         /* twins of which one has a stale label: another distance, still one row of the list */
         bench_labels(b, label);
