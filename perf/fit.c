@@ -1,6 +1,6 @@
 /* fit.c - fits in process, as often as asked, over data that stays in memory.
  *
- * perf_fit X.npy CENTERS.npy ROUNDS THREADS: for every line on standard input one fit from the given
+ * perf_fit X.npy CENTERS.npy ROUNDS THREADS [BACKEND]: for every line on standard input one fit from the given
  * centers with exactly ROUNDS rounds, answered by one line of JSON: nanoseconds of the fit alone,
  * its inertia and the crc32c of its labels. perf/fit.py drives it beside its peers. */
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 #include "host/base/memory.h"
 #include "host/cluster/fit.h"
 #include "host/data/npy.h"
+#include "perf/place.h"
 
 static int refuse(const char *what, const struct error *error)
 {
@@ -64,14 +65,14 @@ int main(int argc, char **argv)
     struct error error = {0};
     struct table *table = NULL;
     struct matrix matrix = {0}, centers = {0};
-    struct device *device = NULL;
+    struct place place;
     struct kmeans_params params = kmeans_params_default();
     double *values = NULL;
     char line[16];
 
     machine_wait_quietly(argv); /* as baryd does */
-    if (argc != 5) {
-        fprintf(stderr, "usage: perf_fit X.npy CENTERS.npy ROUNDS THREADS < lines\n");
+    if (argc != 5 && argc != 6) {
+        fprintf(stderr, "usage: perf_fit X.npy CENTERS.npy ROUNDS THREADS [BACKEND] < lines\n");
         return 2;
     }
     if (npy_open(argv[1], &table, &error) != STATUS_OK ||
@@ -80,20 +81,18 @@ int main(int argc, char **argv)
     if (centers_read(argv[2], &centers, &values, &error) != STATUS_OK || !values)
         return refuse(argv[2], &error);
 
-    const struct backend *backend = backend_named("cpu");
-    struct device_options options = {.threads = (int)strtol(argv[4], NULL, 10)};
-    if (!backend || backend->open(0, &options, &device, NULL) != STATUS_OK)
-        return refuse("cpu device", &error);
+    if (!place_open(argc == 6 ? argv[5] : "cpu", (int)strtol(argv[4], NULL, 10), &place))
+        return 2;
     params.n_clusters = centers.rows;
     params.init = INIT_CENTERS;
     params.init_centers = values;
     params.max_iter = strtoll(argv[3], NULL, 10);
     params.fixed_rounds = true;
     while (fgets(line, sizeof line, stdin))
-        if (fit_once(backend, device, &matrix, &params, &error) != STATUS_OK)
+        if (fit_once(place.backend, place.device, &matrix, &params, &error) != STATUS_OK)
             return refuse("fit", &error);
 
-    backend->close(&device);
+    place_close(&place);
     memory_free(values);
     matrix_release(&centers);
     matrix_release(&matrix);
