@@ -32,4 +32,18 @@ constexpr int SEED_THREADS = 256, SEED_BLOCKS = 4, SEED_ROWS = 1024;
 /* farthest: rows of one selection, bits of a digit of its radix select. */
 constexpr int FAR_THREADS = 256, FAR_BLOCKS = 4, FAR_ROWS_MOST = 256, FAR_BITS = 11;
 
+/* assign: up to so many clusters a tile of centers is small. Blocks of a processor, for its registers. */
+constexpr int ASSIGN_TALL_CLUSTERS = 16, ASSIGN_TALL_BLOCKS = 2, ASSIGN_WIDE_BLOCKS = 2;
+constexpr int DISTANCES_BLOCKS = 2, INERTIA_BLOCKS = 4;
+constexpr double TILE_NS = 30e3; /* launches of a tile and the wait for it, whatever its rows */
+
+/* Sums that a block's shared memory holds, 16 bytes each: clusters x (columns + 1). */
+constexpr int TABLE_SUMS = 6144, TABLE_THREADS = 512, TABLE_BLOCKS = 2, TABLE_ROWS = 256;
+constexpr int MOVED_THREADS = 256, MOVED_BLOCKS = 4;
+constexpr int MOVED_BINS = 2048; /* clusters whose rows a block counts by itself */
+constexpr int CARRY_THREADS = 256, CARRY_BLOCKS = 4;
+/* Where the sums do not fit: entries of a block, values that a thread asks for at a time. */
+constexpr int STARTS_THREADS = 1024, SEGMENT_THREADS = 128, SEGMENT_BLOCKS = 8;
+constexpr int SEGMENT_ENTRIES = 512, SEGMENT_LOADS = 4;
+
 #endif
