@@ -6,9 +6,31 @@
 
 struct carver;
 
-/* Device memory, carved by assign_carve: sums on their way and packed centers. */
+/* A row of a tile that changed its label, and the label it had. */
+struct moved_row {
+    int32_t row, old;
+};
+
+/* What moved rows add to the sums, until it is carried into the canonical ones: zeros between tiles. */
+struct moved_sums {
+    long long *hi, *lo;       /* clusters x (columns + 1) digits; the last column is the weight */
+    int32_t *enters, *leaves; /* clusters: rows */
+    long long *fingerprint;   /* 4 words, each a sum of its own */
+};
+
+/* Moved rows by cluster, where the sums of all clusters do not fit a block's shared memory. */
+struct moved_order {
+    int32_t *next; /* clusters: where its next entry goes; NULL: the sums fit */
+    int32_t
+        *entry; /* 2 x tile_rows: twice an index in the list of moved rows, + 1 where it leaves */
+    int32_t *count; /* how many entries there are */
+};
+
+/* Device memory, carved by assign_carve. */
 struct assign_state {
-    long long *hi, *lo; /* clusters x columns: digits not yet carried into the canonical sums */
+    struct moved_row *moved; /* tile_rows */
+    struct moved_sums sums;
+    struct moved_order order;
 };
 
 /* The cost and name of what assign would run: fills row_ns, tile_ns, method of *out. Pure. */
