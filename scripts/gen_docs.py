@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import re
 import sys
 from collections.abc import Callable, Iterable
@@ -126,6 +127,25 @@ def shared_part(messages: dict[str, Message], enums: list[Enum], services: list[
     return "\n".join(out)
 
 
+GPU_PASSES = "facts moments seed_take seed_total seed_try assign_first assign_again inertia farthest distances".split()
+
+
+def gpu_runs() -> str:
+    """What a card has run, by the results that are kept; a pass that none has run says so."""
+    ran: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "perf/results/gpu").glob("*.json")):
+        steps = {step["step"]: step for step in json.loads(path.read_text())}
+        card = steps["environment"]["data"][0]["card"]
+        link = f"[{card['name']}](../{path.relative_to(ROOT).with_suffix('.md')})" if card else ""
+        for row in steps.get("passes", {}).get("data", []) if card else ():
+            ran.setdefault(row["pass"], []).append(link)
+        fits = steps.get("quality", {}).get("data", []) if card else ()
+        if fits and all(row["equal"] and row["wrong_labels"] == 0 for row in fits):
+            ran.setdefault("whole fits, bytes equal to the CPU's", []).append(link)
+    names = [*GPU_PASSES, "whole fits, bytes equal to the CPU's"]
+    return table(("pass", "ran on"), ((n, ", ".join(sorted(set(ran.get(n, [])))) or "not yet run on a GPU") for n in names))
+
+
 def parts() -> dict[str, Callable[[], str]]:
     services, messages, enums = read_protos(sorted((ROOT / "proto/bary/v1").glob("*.proto")))
     out: dict[str, Callable[[], str]] = {
@@ -134,6 +154,7 @@ def parts() -> dict[str, Callable[[], str]]:
         "limits": limits,
         "fixed_limits": fixed_limits,
         "configuration": configuration,
+        "gpu_runs": gpu_runs,
         "api/shared": lambda: shared_part(messages, enums, services),
     }
     for service in services:
