@@ -173,7 +173,7 @@ struct fits {
     bool skip_non_finite, fixed_rounds;
     int64_t n_init, max_iter; /* resolved, at least 1 */
     double tol;
-    uint64_t random_state; /* the same for each problem */
+    const uint64_t *random_state; /* problems */
 };
 /* Of a failed problem the members that name the cause, and the rest zeros. In the order of the checks:
  *   TOO_FEW_ROWS      taking_part

@@ -92,6 +92,25 @@ double grid_double(int128 S, int32_t L)
     return S < 0 ? -result : result;
 }
 
+/* Long division by half limbs; more than 64 bits of the quotient are kept, the rest is a flag. */
+double grid_quotient(const uint64_t *limb, int count, uint64_t divisor, int exponent)
+{
+    uint128 quotient = 0;
+    uint64_t rest = 0;
+    int at = 2 * count; /* halves that were not looked at; below 0: zeros */
+
+    while (quotient >> 64 == 0 && (at > 0 || rest > 0)) {
+        at--;
+        rest = rest << 32 | (at >= 0 ? limb[at / 2] >> (at % 2 * 32) & 0xffffffffu : 0);
+        quotient = quotient << 32 | rest / divisor;
+        rest %= divisor;
+    }
+    bool more = rest != 0;
+    for (int i = 0; i < at && !more; i++)
+        more = (limb[i / 2] >> (i % 2 * 32) & 0xffffffffu) != 0;
+    return round_once(quotient, exponent + 32 * at, more);
+}
+
 double canonical_f64(const double *x, const double *c, int64_t columns)
 {
     double s = 0;

@@ -66,6 +66,9 @@ double grid_mean_weighted(int128 S, int128 W, int32_t L);
 /* RN(S * 2^(L - 80)). */
 double grid_double(int128 S, int32_t L);
 
+/* RN(numerator / divisor * 2^exponent), one rounding: little-endian limbs, 0 < divisor < 2^32. */
+double grid_quotient(const uint64_t *limb, int count, uint64_t divisor, int exponent);
+
 /* Canonical squared distance of two fp64 vectors: s = fma(t, t, s), t = x - c, ascending. */
 double canonical_f64(const double *x, const double *c, int64_t columns);
 

@@ -38,4 +38,6 @@ const struct backend backend_cpu = {
     .seed_try = cpu_seed_try,
     .farthest = cpu_farthest,
     .gather = ref_gather,
+    .fits_plan = cpu_fits_plan,
+    .fits = cpu_fits,
 };

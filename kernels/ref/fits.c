@@ -7,12 +7,7 @@
 
 #include "kernels/ref/fits.h"
 
-/* The largest of what a call brings: one piece of memory serves all its problems. */
-struct largest {
-    int64_t rows, clusters;
-};
-
-static struct largest largest_of(const struct fits *fits)
+struct largest fits_largest(const struct fits *fits)
 {
     struct largest out = {0};
 
@@ -27,31 +22,37 @@ static struct largest largest_of(const struct fits *fits)
     return out;
 }
 
-static size_t layout(struct solver *solver, struct largest most, char *base, bool *overflow)
+void carve_solver(struct carver *carver, struct solver *solver, struct largest most)
 {
-    struct carver carver = {.base = base};
     int64_t n = most.rows, k = most.clusters, d = solver->fits->columns, far = far_rows_most(n, k);
 
     solver->work.shape = (struct shape){.clusters = k, .columns = d};
-    carve_work(&carver, &solver->work);
-    solver->block.seed = carve(&carver, n, 1, sizeof *solver->block.seed);
-    solver->block.label = carve(&carver, n, 1, sizeof *solver->block.label);
-    solver->weights.weight = carve(&carver, n, 1, sizeof *solver->weights.weight);
-    solver->facts.column = carve(&carver, d, 1, sizeof *solver->facts.column);
-    solver->L = carve(&carver, d, 1, sizeof *solver->L);
-    solver->moments = carve(&carver, 1, 1, sizeof *solver->moments);
-    solver->centers = carve(&carver, k, d, sizeof *solver->centers);
-    solver->next = carve(&carver, k, d, sizeof *solver->next);
-    solver->candidates = carve(&carver, CANDIDATES_MAX, d, sizeof *solver->candidates);
-    solver->keys = carve(&carver, k, 1, sizeof *solver->keys);
-    solver->sums.sum = carve(&carver, k, d, sizeof *solver->sums.sum);
-    solver->sums.weight = carve(&carver, k, 1, sizeof *solver->sums.weight);
-    solver->sums.count = carve(&carver, k, 1, sizeof *solver->sums.count);
-    solver->far = carve(&carver, far, 1, sizeof *solver->far);
-    solver->far_values = carve(&carver, far, d, sizeof *solver->far_values);
-    solver->far_cluster = carve(&carver, far, 1, sizeof *solver->far_cluster);
-    *overflow = carver.overflow;
-    return carver.used;
+    carve_work(carver, &solver->work);
+    solver->block.seed = carve(carver, n, 1, sizeof *solver->block.seed);
+    solver->block.label = carve(carver, n, 1, sizeof *solver->block.label);
+    solver->weights.weight = carve(carver, n, 1, sizeof *solver->weights.weight);
+    solver->facts.column = carve(carver, d, 1, sizeof *solver->facts.column);
+    solver->L = carve(carver, d, 1, sizeof *solver->L);
+    solver->moments = carve(carver, 1, 1, sizeof *solver->moments);
+    solver->centers = carve(carver, k, d, sizeof *solver->centers);
+    solver->next = carve(carver, k, d, sizeof *solver->next);
+    solver->candidates = carve(carver, CANDIDATES_MAX, d, sizeof *solver->candidates);
+    solver->keys = carve(carver, k, 1, sizeof *solver->keys);
+    solver->sums.sum = carve(carver, k, d, sizeof *solver->sums.sum);
+    solver->sums.weight = carve(carver, k, 1, sizeof *solver->sums.weight);
+    solver->sums.count = carve(carver, k, 1, sizeof *solver->sums.count);
+    solver->far = carve(carver, far, 1, sizeof *solver->far);
+    solver->far_values = carve(carver, far, d, sizeof *solver->far_values);
+    solver->far_cluster = carve(carver, far, 1, sizeof *solver->far_cluster);
+}
+
+/* Bytes from `base` on; 0: they overflow. */
+static size_t layout(struct solver *solver, struct largest most, char *base)
+{
+    struct carver carver = {.base = base};
+
+    carve_solver(&carver, solver, most);
+    return carver.overflow ? 0 : carver.used;
 }
 
 enum status ref_fits_plan(const struct device *device, const struct fits *fits, int64_t rows,
@@ -61,14 +62,13 @@ enum status ref_fits_plan(const struct device *device, const struct fits *fits, 
     struct largest most = {rows, clusters};
     struct shape shape = {
         .rows = rows, .columns = fits->columns, .clusters = clusters, .number = fits->number};
-    bool overflow;
     double ns;
 
     if (shape_check(&shape) != STATUS_OK ||
         problem_ns(fits, rows, clusters, device->pair_ns, &ns) != STATUS_OK)
         return STATUS_UNSUPPORTED;
-    size_t bytes = layout(&solver, most, NULL, &overflow);
-    if (overflow || bytes > FITS_PROBLEM_BYTES ||
+    size_t bytes = layout(&solver, most, NULL);
+    if (bytes == 0 || bytes > FITS_PROBLEM_BYTES ||
         rows > FITS_PROBLEM_BYTES / (int64_t)sizeof(double) / fits->columns)
         return STATUS_UNSUPPORTED;
     *out = (struct fits_plan){.device_bytes = (int64_t)bytes, .problem_ns = ns};
@@ -84,6 +84,7 @@ static void problem_set(struct solver *solver, int64_t problem)
     solver->block.rows =
         (struct rows){.values = (const char *)fits->values + (size_t)(row * fits->columns) * bytes,
                       .count = fits->row[problem + 1] - row};
+    solver->random_state = fits->random_state[problem];
     solver->given = fits->init == FITS_CENTERS ? fits->centers + center * fits->columns : NULL;
     solver->work.shape = (struct shape){.rows = solver->block.rows.count,
                                         .columns = fits->columns,
@@ -357,7 +358,7 @@ static enum status run_once(struct solver *solver, int64_t problem, struct fits_
     return STATUS_OK;
 }
 
-static void problem_fit(struct solver *solver, int64_t problem, const struct fits_out *out)
+void solver_fit(struct solver *solver, int64_t problem, const struct fits_out *out)
 {
     struct fits_result failure = {.status = STATUS_OK};
 
@@ -373,18 +374,17 @@ static void problem_fit(struct solver *solver, int64_t problem, const struct fit
 enum status ref_fits(struct device *device, const struct fits *fits, struct fits_out *out)
 {
     struct solver solver = {.fits = fits};
-    struct largest most = largest_of(fits);
-    bool overflow;
-    size_t bytes = layout(&solver, most, NULL, &overflow);
-    char *region = overflow ? NULL : region_new(bytes);
+    struct largest most = fits_largest(fits);
+    size_t bytes = layout(&solver, most, NULL);
+    char *region = bytes > 0 ? region_new(bytes) : NULL;
 
     (void)device;
     if (!region)
         return STATUS_OUT_OF_MEMORY;
-    layout(&solver, most, region, &overflow);
+    layout(&solver, most, region);
     for (int64_t p = 0; p < fits->problems; p++)
         if (!fits->refused || !fits->refused[p])
-            problem_fit(&solver, p, out);
+            solver_fit(&solver, p, out);
     free(region);
     return STATUS_OK;
 }

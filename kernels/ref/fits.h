@@ -44,6 +44,7 @@ struct solver {
     int32_t *L;
     double shift_limit;
     struct moments *moments; /* one */
+    uint64_t random_state;
     int64_t run, round;
     bool distinct_below;
     double *centers, *next; /* clusters x columns: of the round, of the round after */
@@ -61,7 +62,7 @@ void problem_weights_make(const struct fits *fits, const void *values, const dou
 /* False: a value of the row is NaN or Inf. */
 bool row_is_finite(const struct fits *fits, const void *values, int64_t row);
 /* The `clusters` rows of smallest random bits, ascending, among those that take part. */
-void smallest_keys(const struct fits *fits, int64_t run, const double *weight, int64_t rows,
+void smallest_keys(uint64_t random_state, int64_t run, const double *weight, int64_t rows,
                    int64_t clusters, struct row_key *keys);
 /* What facts and weights say against a problem, in the order of the checks; centers: those given, or
  * NULL. OK fills nothing. */
@@ -78,6 +79,15 @@ void problem_failed(const struct fits *fits, int64_t problem, const struct fits_
 enum status problem_ns(const struct fits *fits, int64_t rows, int64_t clusters, double pair_ns,
                        double *out);
 
+/* The largest of what a call brings: one piece of memory serves all its problems. */
+struct largest {
+    int64_t rows, clusters;
+};
+struct largest fits_largest(const struct fits *fits);
+/* The arrays of a solver for problems up to that; solver->fits is set. */
+void carve_solver(struct carver *carver, struct solver *solver, struct largest most);
+/* One problem from its facts to its outputs. */
+void solver_fit(struct solver *solver, int64_t problem, const struct fits_out *out);
 /* Seeds solver->centers for its run. */
 void solver_seed(struct solver *solver);
 

@@ -34,9 +34,7 @@ static void settle(struct problem_weights *out, int64_t rows)
         out->taking_part++;
         least = weight[i] < least ? weight[i] : least;
     }
-    out->equal = out->taking_part == 0 || least == out->largest;
-    if (out->taking_part == 0)
-        out->largest = 1;
+    out->equal = least == out->largest;
 }
 
 void problem_weights_make(const struct fits *fits, const void *values, const double *given,

@@ -20,8 +20,7 @@ static struct potential potential_of(struct solver *solver, double largest)
 
 static uint64_t draw_bits(const struct solver *solver, int64_t index)
 {
-    return philox_u64(solver->fits->random_state, (uint64_t)index, PHILOX_DRAW,
-                      (uint32_t)solver->run);
+    return philox_u64(solver->random_state, (uint64_t)index, PHILOX_DRAW, (uint32_t)solver->run);
 }
 
 static int64_t draw(struct solver *solver, const struct potential *potential, int64_t index)
@@ -119,7 +118,7 @@ static bool key_less(struct row_key a, struct row_key b)
     return a.key < b.key || (a.key == b.key && a.row < b.row);
 }
 
-void smallest_keys(const struct fits *fits, int64_t run, const double *weight, int64_t rows,
+void smallest_keys(uint64_t random_state, int64_t run, const double *weight, int64_t rows,
                    int64_t clusters, struct row_key *keys)
 {
     int64_t held = 0;
@@ -127,8 +126,8 @@ void smallest_keys(const struct fits *fits, int64_t run, const double *weight, i
     for (int64_t i = 0; i < rows; i++) {
         if (weight && weight[i] <= 0)
             continue;
-        struct row_key key = {
-            philox_u64(fits->random_state, (uint64_t)i, PHILOX_ROW_KEY, (uint32_t)run), i};
+        struct row_key key = {philox_u64(random_state, (uint64_t)i, PHILOX_ROW_KEY, (uint32_t)run),
+                              i};
         int64_t at = held < clusters ? held++ : clusters;
         for (; at > 0 && key_less(key, keys[at - 1]); at--)
             if (at < clusters)
@@ -143,8 +142,8 @@ static void random_rows(struct solver *solver)
 {
     int64_t clusters = solver->work.shape.clusters;
 
-    smallest_keys(solver->fits, solver->run, solver->block.rows.weight, solver->block.rows.count,
-                  clusters, solver->keys);
+    smallest_keys(solver->random_state, solver->run, solver->block.rows.weight,
+                  solver->block.rows.count, clusters, solver->keys);
     for (int64_t j = 0; j < clusters; j++)
         ref_gather(&solver->work, &solver->block, solver->keys[j].row,
                    solver->centers + j * solver->work.shape.columns);

@@ -18,6 +18,8 @@
     CLAIM(sums_of_powers_are_exact_integers)               \
     CLAIM(moments_merge_by_adding)                         \
     CLAIM(a_variance_is_rounded_once)                      \
+    CLAIM(a_narrow_variance_is_the_wide_one)               \
+    CLAIM(a_quotient_is_rounded_once)                      \
     CLAIM(a_variance_survives_offsets_and_extremes)        \
     CLAIM(the_mean_variance_adds_ascending)                \
     CLAIM(ties_go_to_the_lowest_index)                     \

@@ -16,6 +16,7 @@ enum look {
     LOOK_MIXED, /* magnitudes 2^-30 .. 2^29 by value */
     LOOK_ZEROS, /* 0 and -0 */
     LOOK_TINY,  /* subnormal */
+    LOOK_SMALL, /* their squares are nearly subnormal */
     LOOK_HUGE,  /* fp64: 1e150, beyond the limit now and then */
     LOOK_OFFSET,
     LOOKS
@@ -27,6 +28,7 @@ struct batch_case {
     int64_t *row, *center;
     void *values;
     double *weight, *centers;
+    uint64_t *random_state;
     uint64_t seed;
 };
 
@@ -47,6 +49,8 @@ static double value_of(enum look look, uint64_t *seed, int64_t row)
         return check_random(seed) % 2 ? 0.0 : -0.0;
     case LOOK_TINY:
         return ldexp(normal, -1050);
+    case LOOK_SMALL:
+        return ldexp(normal, -485 - (int)(check_random(seed) % 20));
     case LOOK_HUGE:
         return check_random(seed) % 300 ? normal * 1e149 : 1e151;
     default:
@@ -90,21 +94,28 @@ static void problem_fill(struct batch_case *batch, int64_t p, uint64_t *seed)
         batch->weight[i] = weight_of(seed, kind);
 }
 
-/* Given centers: rows of the problem, so that some repeat, and some far away. */
+static double center_of(uint64_t *seed)
+{
+    uint64_t kind = check_random(seed) % 400;
+
+    if (kind == 0)
+        return -3e150;
+    return kind % 4 ? 5 * check_normal(seed) + 0.0 : (double)(check_random(seed) % 2);
+}
+
+/* Given centers: some repeat, some lie far away. */
 static void centers_fill(struct batch_case *batch, int64_t p, uint64_t *seed)
 {
     int64_t columns = batch->fits.columns;
 
     for (int64_t j = batch->center[p]; j < batch->center[p + 1]; j++)
         for (int64_t d = 0; d < columns; d++)
-            batch->centers[j * columns + d] = check_random(seed) % 4
-                                                  ? 5 * check_normal(seed) + 0.0
-                                                  : (double)(check_random(seed) % 2);
+            batch->centers[j * columns + d] = center_of(seed);
 }
 
 static void params_draw(struct fits *fits, uint64_t *seed)
 {
-    static const double tols[] = {1e-4, 0, 0.3};
+    static const double tols[] = {1e-4, 0, 0.3, 1e6};
     static const int64_t rounds[] = {300, 1, 2, 7};
 
     fits->init = (enum fits_init)(check_random(seed) % 3);
@@ -115,8 +126,7 @@ static void params_draw(struct fits *fits, uint64_t *seed)
     fits->max_iter = rounds[check_random(seed) % 4];
     if (fits->fixed_rounds && fits->max_iter > 7)
         fits->max_iter = 7;
-    fits->tol = tols[check_random(seed) % 3];
-    fits->random_state = check_random(seed);
+    fits->tol = tols[check_random(seed) % 4];
 }
 
 static struct batch_case case_new(uint64_t seed, int64_t most_rows, int64_t most_clusters)
@@ -138,6 +148,10 @@ static struct batch_case case_new(uint64_t seed, int64_t most_rows, int64_t most
         batch.row[p + 1] = batch.row[p] + rows;
         batch.center[p + 1] = batch.center[p] + k;
     }
+    batch.random_state = calloc((size_t)batch.fits.problems, sizeof *batch.random_state);
+    for (int64_t p = 0; p < batch.fits.problems; p++)
+        batch.random_state[p] = check_random(&s);
+    batch.fits.random_state = batch.random_state;
     size_t n = (size_t)batch.row[batch.fits.problems], d = (size_t)batch.fits.columns;
     size_t k = (size_t)batch.center[batch.fits.problems];
     batch.values = calloc(n * d + 1, sizeof(double));
@@ -162,6 +176,7 @@ static void case_free(struct batch_case *batch)
     free(batch->values);
     free(batch->weight);
     free(batch->centers);
+    free(batch->random_state);
 }
 
 static struct fits_out out_new(const struct batch_case *batch)
@@ -217,7 +232,7 @@ static struct kmeans_params params_of(const struct batch_case *batch, int64_t p)
     params.max_iter = fits->max_iter;
     params.tol = fits->tol;
     params.fixed_rounds = fits->fixed_rounds;
-    params.random_state = fits->random_state;
+    params.random_state = fits->random_state[p];
     params.non_finite = fits->skip_non_finite ? NON_FINITE_SKIP : NON_FINITE_REJECT;
     params.empty_clusters = (enum empty_clusters)fits->empty;
     return params;
@@ -348,6 +363,102 @@ static void a_problem_of_a_batch_has_the_bits_of_its_fit_alone(struct check *che
     machines_close(&machines);
 }
 
+/* A batch of one-column problems of `rows` rows and `clusters` given centers each, values to be set. */
+static struct batch_case case_small(int64_t problems, int64_t rows, int64_t clusters)
+{
+    struct batch_case batch = {.fits = {.number = NUMBER_F64,
+                                        .columns = 1,
+                                        .problems = problems,
+                                        .n_init = 1,
+                                        .max_iter = 300}};
+    size_t p = (size_t)problems;
+
+    batch.row = calloc(p + 1, sizeof *batch.row);
+    batch.center = calloc(p + 1, sizeof *batch.center);
+    batch.random_state = calloc(p, sizeof *batch.random_state);
+    for (int64_t i = 0; i <= problems; i++) {
+        batch.row[i] = i * rows;
+        batch.center[i] = i * clusters;
+    }
+    batch.values = calloc(p * (size_t)rows, sizeof(double));
+    batch.centers = calloc(p * (size_t)clusters, sizeof(double));
+    batch.fits.row = batch.row;
+    batch.fits.center = batch.center;
+    batch.fits.random_state = batch.random_state;
+    batch.fits.values = batch.values;
+    batch.fits.centers = batch.centers;
+    return batch;
+}
+
+static void on_every_machine(struct check *check, const struct batch_case *batch)
+{
+    struct machines machines = machines_open(check, threads);
+
+    for (int m = 0; m < machines.count; m++)
+        if (machines.machine[m].backend->fits)
+            batch_equals_alone(check, &machines.machine[0], &machines.machine[m], batch);
+    machines_close(&machines);
+}
+
+/* Cluster 2 is empty in both rounds: first a row 10 moves there, and its twin keeps the label, then 100. */
+static void labels_equal_after_a_relocation_end_nothing(struct check *check)
+{
+    static const double rows[] = {10, 10, 100, 102}, centers[] = {0, 101, 1000};
+    struct batch_case batch = case_small(1, 4, 3);
+    struct kmeans_result result = {0};
+    struct machines machines = machines_open(check, threads);
+
+    memcpy(batch.values, rows, sizeof rows);
+    memcpy(batch.centers, centers, sizeof centers);
+    on_every_machine(check, &batch);
+    alone(&machines.machine[0], &batch, 0, &result, NULL);
+    check_true(check, result.n_iter > 2 && result.empty == 0);
+    kmeans_result_free(&result);
+    machines_close(&machines);
+    case_free(&batch);
+}
+
+/* Whether every center of a one-column problem is the nearest of some row. */
+static bool all_have_rows(const struct batch_case *batch, int64_t p)
+{
+    const double *x = batch->values;
+    uint64_t taken = 0;
+
+    for (int64_t i = batch->row[p]; i < batch->row[p + 1]; i++) {
+        int64_t best = batch->center[p];
+        for (int64_t j = best; j < batch->center[p + 1]; j++)
+            if (fabs(x[i] - batch->centers[j]) < fabs(x[i] - batch->centers[best]))
+                best = j;
+        taken |= (uint64_t)1 << (best - batch->center[p]);
+    }
+    return taken == ((uint64_t)1 << (batch->center[p + 1] - batch->center[p])) - 1;
+}
+
+/* max_iter 1: the last assignment is the second, and only there a cluster loses its rows. */
+static void a_cluster_that_empties_last_is_named(struct check *check)
+{
+    struct batch_case batch = case_small(4000, 7, 4);
+    struct fits_out out = out_new(&batch);
+    struct machines machines = machines_open(check, threads);
+    uint64_t seed = 5;
+    int64_t last = 0;
+
+    batch.fits.empty = FITS_ERROR;
+    batch.fits.max_iter = 1;
+    for (int64_t i = 0; i < batch.row[batch.fits.problems]; i++)
+        ((double *)batch.values)[i] = check_normal(&seed);
+    for (int64_t i = 0; i < batch.center[batch.fits.problems]; i++)
+        batch.centers[i] = 2 * check_normal(&seed);
+    on_every_machine(check, &batch);
+    machines.machine[0].backend->fits(machines.machine[0].device, &batch.fits, &out);
+    for (int64_t p = 0; p < batch.fits.problems; p++)
+        last += out.result[p].status == STATUS_EMPTY_CLUSTER && all_have_rows(&batch, p);
+    check_true(check, last > 0);
+    out_free(&out);
+    machines_close(&machines);
+    case_free(&batch);
+}
+
 /* What the cases of these laws come to: a law over fits that all end alike would say little. */
 static void the_cases_meet_every_ending(struct check *check)
 {
@@ -384,4 +495,5 @@ static void the_cases_meet_every_ending(struct check *check)
 }
 
 CHECKS(CLAIM(a_problem_of_a_batch_has_the_bits_of_its_fit_alone),
-       CLAIM(the_cases_meet_every_ending))
+       CLAIM(labels_equal_after_a_relocation_end_nothing),
+       CLAIM(a_cluster_that_empties_last_is_named), CLAIM(the_cases_meet_every_ending))
