@@ -42,6 +42,9 @@
     CLAIM(a_plugin_cuts_what_is_larger_than_its_tiles)     \
     CLAIM(a_plugin_takes_what_its_plan_says)               \
     CLAIM(a_plugin_refuses_a_shape_in_its_plan_alone)      \
+    CLAIM(a_draw_finds_its_row_in_any_chunk)               \
+    CLAIM(candidates_of_any_number_are_tried)              \
+    CLAIM(far_twins_make_way_in_selections_of_any_size)    \
     CLAIM(a_plugin_looks_at_no_rows_of_an_empty_block)
 
 #define DECLARE(name) void name(struct check *check);
