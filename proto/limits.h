@@ -27,6 +27,10 @@
     LIMIT(upload_idle_s,           900,        1,      86400, "s",     "how long an upload without traffic is kept") \
     LIMIT(stream_idle_s,            60,        1,       3600, "s",     "how long a stream without traffic is kept") \
     LIMIT(dataset_ttl_s,          3600,        1,     604800, "s",     "how long an unused dataset is kept, unless asked for otherwise") \
+    LIMIT(hang_ms,               10000,       50,    3600000, "ms",    "how long a GPU may let nothing be heard of a job, at least") \
+    LIMIT(hang_factor,              20,        1,       1000, "count", "and how many times what its longest step was expected to take") \
+    LIMIT(device_open_ms,        60000,       50,     600000, "ms",    "how long the start waits for a GPU to open") \
+    LIMIT(device_retry_s,           60,        1,      86400, "s",     "how often a GPU that another process holds is tried again") \
     LIMIT(call_default_ms,       30000,        1,      60000, "ms",    "deadline of a unary call that brings none") \
     LIMIT(call_max_ms,           60000,        1,     600000, "ms",    "longest deadline of a unary call")
 /* clang-format on */

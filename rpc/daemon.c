@@ -63,6 +63,14 @@ static void service_close(struct service *service)
     pthread_mutex_destroy(&service->lock);
 }
 
+/* Whoever watches the health of "gpu" hears of it at once. */
+static void devices_changed(void *service_)
+{
+    struct service *service = service_;
+
+    server_wake(service->server, &health_watch_handler);
+}
+
 static enum status dispatcher_open(struct service *service, const struct config *config,
                                    struct error *error)
 {
@@ -74,6 +82,8 @@ static enum status dispatcher_open(struct service *service, const struct config 
         .backend_dir = config->backend_dir[0] ? config->backend_dir : NULL,
         .isa = getenv("BARY_ISA"),
         .threads = service->threads,
+        .devices_changed = devices_changed,
+        .devices_context = service,
     };
 
     return dispatcher_start(&options, &service->dispatcher, error);
@@ -178,14 +188,17 @@ void daemon_drain(struct daemon *daemon)
     server_drain_end(daemon->server, atomic_load(&daemon->hurry) ? clock_ns() + SOON_NS : end_ns);
 }
 
-void daemon_stop(struct daemon *daemon)
+bool daemon_stop(struct daemon *daemon)
 {
+    bool all = true;
+
     side_port_stop(&daemon->side_port);
     if (daemon->service.dispatcher)
-        dispatcher_stop(&daemon->service.dispatcher);
+        all = dispatcher_stop(&daemon->service.dispatcher);
     server_free(&daemon->server);
     service_close(&daemon->service);
     grpc_shutdown_blocking();
+    return all;
 }
 
 void daemon_reload(struct daemon *daemon)

@@ -20,7 +20,8 @@ enum status daemon_start(struct daemon *daemon, const struct config *config, str
 
 /* Not ready, notice, drain, end: within the configuration's times, at once when `hurry` is set. */
 void daemon_drain(struct daemon *daemon);
-void daemon_stop(struct daemon *daemon);
+/* False: a thread hangs inside a device; see dispatcher_stop. */
+bool daemon_stop(struct daemon *daemon);
 
 /* Limits and level of the configuration, which was read anew. */
 void daemon_reload(struct daemon *daemon);

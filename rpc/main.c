@@ -151,8 +151,13 @@ static int run(struct config *config, struct config_source *source,
     supervise_notify("READY=1");
     serve(&daemon, config, source, flags, set, parent);
     end(&daemon, flags, set);
-    daemon_stop(&daemon);
+    bool all = daemon_stop(&daemon);
     LOG(LOG_INFO, "ended", INT("code", 0));
+    if (!all) {
+        /* A thread hangs inside a device's driver, whose exit handlers would wait for it. */
+        fflush(NULL);
+        _exit(0);
+    }
     return 0;
 }
 

@@ -56,6 +56,14 @@ static bool devices_fill(struct arena *arena, struct dispatcher_view *view, Bary
         device->threads = from->info.threads;
         device->isa = from->info.isa;
         device->memory_bytes = from->info.memory_bytes;
+        device->reason_name = borrowed(from->reason_name);
+        device->advice = borrowed(from->advice);
+        device->build = from->build;
+        device->free_bytes = from->info.free_bytes;
+        device->budget_bytes = from->bytes.budget;
+        device->reserved_bytes = from->bytes.reserved;
+        device->pinned_budget_bytes = from->bytes.pinned_budget;
+        device->pinned_reserved_bytes = from->bytes.pinned_reserved;
         out->devices[out->n_devices++] = device;
     }
     return out->devices != NULL;

@@ -107,11 +107,38 @@ static void fill_process(struct service *service)
     metric_set(metrics, METRIC_memory_budget_bytes, "", (double)ledger_budget(service->ledger));
 }
 
+static void fill_bytes(struct metrics *metrics, enum metric metric, const char *device,
+                       int64_t memory, int64_t pinned)
+{
+    char label[80];
+
+    snprintf(label, sizeof label, "%s,device", device);
+    metric_set(metrics, metric, label, (double)memory);
+    snprintf(label, sizeof label, "%s,pinned", device);
+    metric_set(metrics, metric, label, (double)pinned);
+}
+
+static void fill_device(struct metrics *metrics, const struct device_view *device)
+{
+    char label[64];
+
+    if (strcmp(device->state, "OK") != 0)
+        return;
+    snprintf(label, sizeof label, "%s:%d", device->backend, device->index);
+    metric_set(metrics, METRIC_device_memory_bytes, label, (double)device->info.memory_bytes);
+    metric_set(metrics, METRIC_device_busy_seconds_total, label, device->busy_seconds);
+    if (device->bytes.budget == 0)
+        return;
+    fill_bytes(metrics, METRIC_device_budget_bytes, label, device->bytes.budget,
+               device->bytes.pinned_budget);
+    fill_bytes(metrics, METRIC_device_reserved_bytes, label, device->bytes.reserved,
+               device->bytes.pinned_reserved);
+}
+
 static void fill_queues(struct service *service)
 {
     struct metrics *metrics = service->metrics;
     struct dispatcher_view view;
-    char label[80];
 
     dispatcher_view(service->dispatcher, &view);
     metric_set(metrics, METRIC_queue_depth, "fast", (double)view.queued_fast);
@@ -119,14 +146,8 @@ static void fill_queues(struct service *service)
     metric_set(metrics, METRIC_queue_bytes, "fast", (double)view.queued_fast_bytes);
     metric_set(metrics, METRIC_queue_oldest_seconds, "job", (double)view.oldest_queued_ns * 1e-9);
     metric_set(metrics, METRIC_jobs_running, "", (double)view.running_jobs);
-    for (int i = 0; i < view.devices; i++) {
-        const struct device_view *device = &view.device[i];
-        if (strcmp(device->state, "OK") != 0)
-            continue;
-        snprintf(label, sizeof label, "%s:%d", device->backend, device->index);
-        metric_set(metrics, METRIC_device_memory_bytes, label, (double)device->info.memory_bytes);
-        metric_set(metrics, METRIC_device_busy_seconds_total, label, device->busy_seconds);
-    }
+    for (int i = 0; i < view.devices; i++)
+        fill_device(metrics, &view.device[i]);
 }
 
 static void fill_catalog(struct service *service)

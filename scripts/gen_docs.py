@@ -85,6 +85,11 @@ def fixed_value(expression: str) -> int:
     return int(shift.group(1)) << int(shift.group(2) or 0)
 
 
+def device_reasons() -> str:
+    rows = [r for r in rows_of("proto/device_reason.def", "DEVICE_REASON") if r[0] != "NONE"]
+    return table(("reason", "number", "what to do"), ((code(name), number, advice) for name, number, advice in rows))
+
+
 def configuration() -> str:
     rows = rows_of("rpc/config.def", "CONFIG")
     return table(
@@ -154,6 +159,7 @@ def parts() -> dict[str, Callable[[], str]]:
         "limits": limits,
         "fixed_limits": fixed_limits,
         "configuration": configuration,
+        "device_reasons": device_reasons,
         "gpu_runs": gpu_runs,
         "api/shared": lambda: shared_part(messages, enums, services),
     }

@@ -10,17 +10,22 @@
 
 static void show_device(const Bary__V1__Device *device)
 {
-    char text[32];
+    char text[32], budget[32];
 
-    printf("%-13s %s %d: %s, %s", "device", device->backend, device->index, device->name,
-           device->state);
-    if (device->reason[0])
-        printf(" (%s)", device->reason);
+    printf("%-13s %s %d: %s%s%s", "device", device->backend, device->index, device->name,
+           device->name[0] ? ", " : "", device->state);
     if (device->isa[0])
         printf(", %s", device->isa);
     if (device->threads > 0)
         printf(", %d threads", device->threads);
-    printf(", %s\n", say_bytes(device->memory_bytes, text));
+    if (device->memory_bytes > 0)
+        printf(", %s", say_bytes(device->memory_bytes, text));
+    if (device->budget_bytes > 0)
+        printf(", %s of %s reserved", say_bytes(device->reserved_bytes, text),
+               say_bytes(device->budget_bytes, budget));
+    printf("\n");
+    if (device->reason_name[0])
+        printf("%-13s   %s: %s; %s\n", "", device->reason_name, device->reason, device->advice);
 }
 
 static void show_server(const Bary__V1__Server *server)

@@ -113,7 +113,7 @@ static bool choosing_reserve(struct dispatcher *dispatcher)
     if (dispatcher->queued < dispatcher->choosing_room)
         return true;
     struct choose_job *choosing = memory_new((size_t)room, sizeof *choosing);
-    struct job **chosen = memory_new((size_t)room, sizeof *chosen);
+    struct chosen *chosen = memory_new((size_t)room, sizeof *chosen);
     if (!choosing || !chosen) {
         memory_free(choosing);
         memory_free(chosen);
@@ -131,7 +131,6 @@ static bool choosing_reserve(struct dispatcher *dispatcher)
 static enum status job_admit(struct dispatcher *dispatcher, struct job *job, struct error *error)
 {
     char what[160];
-    int64_t bytes = job->plan.held_bytes + (job->lane == LANE_FAST ? job->plan.run_bytes : 0);
     enum status status;
 
     snprintf(what, sizeof what, "%s of %s", kind_names[job->kind], job->request->source_name);
@@ -144,22 +143,26 @@ static enum status job_admit(struct dispatcher *dispatcher, struct job *job, str
     if (!choosing_reserve(dispatcher))
         return FAIL(error, OUT_OF_MEMORY, TEXT("what", "the queue"),
                     INT("needed", dispatcher->choosing_room), INT("retry_ms", RETRY_MS));
-    TRY(ledger_reserve(dispatcher->ledger, what, bytes, error));
-    job->held = bytes;
+    TRY(ledger_reserve(dispatcher->ledger, what, job->plan.held_bytes, error));
+    job->held = job->plan.held_bytes;
+    if (job->lane == LANE_FAST)
+        TRY(fast_take(job, error));
     job->queued_ns = dispatcher->now_ns;
     registry_add(dispatcher, job);
     status = job_enter(job, JOB_QUEUED, NULL, error);
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK)
         registry_remove(dispatcher, job);
-        ledger_return(dispatcher->ledger, bytes);
+out:
+    if (status != STATUS_OK) {
+        ledger_return(dispatcher->ledger, job->held);
+        ledger_give_back(dispatcher->ledger, &job->taken);
         job->held = 0;
     }
-out:
     return status;
 }
 
 /* A deadline that passes while it waits. Once it runs, its turns look at the deadline. */
-static void deadline_passed(void *context, struct timer *timer)
+void deadline_passed(void *context, struct timer *timer)
 {
     struct job *job = (struct job *)((char *)timer - offsetof(struct job, timer));
     struct error error;
@@ -167,19 +170,6 @@ static void deadline_passed(void *context, struct timer *timer)
     (void)context;
     FAIL(&error, DEADLINE, INT("ms", (job->deadline_ns - job->queued_ns) / 1000000));
     job_stop(job, &error);
-}
-
-/* The fast lane goes to the first device it may use, at once: it is served between tiles. */
-static void fast_begin(struct dispatcher *dispatcher, struct job *job)
-{
-    int device = 0;
-
-    while (!(job->devices >> device & 1))
-        device++;
-    dispatcher->fast_live++;
-    dispatcher->fast_live_bytes += job->held;
-    job->worker = &dispatcher->worker[device];
-    worker_give(job->worker, job);
 }
 
 void job_submitted(struct dispatcher *dispatcher, struct message *message)
@@ -211,6 +201,10 @@ void job_submitted(struct dispatcher *dispatcher, struct message *message)
     }
     if (job->accepted)
         job_answer(job->accepted, job->context, job);
-    if (job->lane == LANE_FAST)
-        fast_begin(dispatcher, job);
+    if (job->lane != LANE_FAST)
+        return;
+    job->fast_bytes = job->held + job->taken.bytes;
+    dispatcher->fast_live++;
+    dispatcher->fast_live_bytes += job->fast_bytes;
+    fast_begin(job);
 }

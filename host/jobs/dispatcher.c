@@ -12,6 +12,7 @@
 
 /* Results of ended jobs may take a sixteenth of the budget; the fast lane an eighth at most. */
 enum { ENDED_SHARE = 16, FAST_SHARE = 8 };
+static const int64_t STOP_LOST_NS = 500000000;
 static const int64_t TICK_NS = 1000000000; /* without work it still turns, for /livez */
 
 void dispatcher_fast_bytes(struct dispatcher *dispatcher)
@@ -104,6 +105,7 @@ static void handle_drain_end(void *context, struct timer *timer)
     struct error error;
 
     (void)timer;
+    dispatcher->drain_over = true;
     FAIL(&error, DRAINING, INT("retry_ms", RETRY_MS));
     for (struct job *job = dispatcher->all, *next; job; job = next) {
         next = job->all_next;
@@ -148,33 +150,16 @@ void dispatcher_drain(struct dispatcher *dispatcher, int64_t deadline_ns)
     pthread_mutex_unlock(&dispatcher->view_lock);
 }
 
-static void view_init(struct dispatcher *dispatcher)
-{
-    struct dispatcher_view *view = &dispatcher->view;
-
-    for (int d = 0; d < dispatcher->workers; d++) {
-        const struct worker *worker = &dispatcher->worker[d];
-        struct device_view *device = &view->device[view->devices++];
-        snprintf(device->backend, sizeof device->backend, "%s", worker->backend->name);
-        snprintf(device->state, sizeof device->state, "OK");
-        device->index = worker->index;
-        device->info = worker->info;
-    }
-    struct device_view *gpu = &view->device[view->devices++];
-    snprintf(gpu->backend, sizeof gpu->backend, "gpu");
-    snprintf(gpu->state, sizeof gpu->state, "ABSENT");
-    snprintf(gpu->reason, sizeof gpu->reason, "%s", dispatcher->gpu_reason);
-    view->tick_ns = clock_ns();
-}
-
 void dispatcher_view(struct dispatcher *dispatcher, struct dispatcher_view *out)
 {
     pthread_mutex_lock(&dispatcher->view_lock);
     *out = dispatcher->view;
     out->oldest_queued_ns = dispatcher->oldest_ns ? clock_ns() - dispatcher->oldest_ns : 0;
     pthread_mutex_unlock(&dispatcher->view_lock);
-    for (int d = 0; d < dispatcher->workers; d++)
-        out->device[d].busy_seconds = (double)atomic_load(&dispatcher->worker[d].busy_ns) * 1e-9;
+    for (int d = 0; d < dispatcher->workers; d++) {
+        out->device[d].busy_seconds = (double)atomic_load(&dispatcher->worker[d]->busy_ns) * 1e-9;
+        ledger_device(dispatcher->ledger, d, &out->device[d].bytes);
+    }
 }
 
 static struct dispatcher *dispatcher_new(const struct dispatcher_options *options)
@@ -193,6 +178,9 @@ static struct dispatcher *dispatcher_new(const struct dispatcher_options *option
     dispatcher->recheck.fire = handle_recheck;
     dispatcher->expiry.fire = handle_expiry;
     dispatcher->drain.fire = handle_drain_end;
+    dispatcher->pulse.fire = handle_pulse;
+    dispatcher->devices_changed = options->devices_changed;
+    dispatcher->devices_context = options->devices_context;
     dispatcher->ended_bytes_most = ledger_budget(options->ledger) / ENDED_SHARE;
     dispatcher_fast_bytes(dispatcher);
     snprintf(dispatcher->prefix, sizeof dispatcher->prefix, "%011llx",
@@ -203,10 +191,32 @@ static struct dispatcher *dispatcher_new(const struct dispatcher_options *option
     return dispatcher;
 }
 
-static void dispatcher_free(struct dispatcher *dispatcher)
+/* How long a GPU may take to close. One that has failed is not waited for: it has a moment to say so. */
+static int64_t stop_patience(const struct worker *worker)
 {
-    for (int d = 0; d < dispatcher->workers; d++)
-        worker_stop(&dispatcher->worker[d]);
+    bool sound = atomic_load(&worker->state) == WORKER_OK;
+
+    return sound ? worker->dispatcher->limits.hang_ms * 1000000 : STOP_LOST_NS;
+}
+
+/* A thread that does not come back keeps what it has; the ledger, which goes too, gets its bytes back. */
+static bool workers_stop(struct dispatcher *dispatcher)
+{
+    bool all = true;
+
+    for (int d = 0; d < dispatcher->workers; d++) {
+        ledger_give_back(dispatcher->ledger, &dispatcher->worker[d]->leaked);
+        ledger_offer(dispatcher->ledger, d, 0, 0);
+        all &= worker_stop(dispatcher->worker[d], stop_patience(dispatcher->worker[d]));
+    }
+    return all;
+}
+
+/* False: a thread was left behind. */
+static bool dispatcher_free(struct dispatcher *dispatcher)
+{
+    bool all = workers_stop(dispatcher);
+
     trash_flush(dispatcher);
     while (dispatcher->all) {
         struct job *job = dispatcher->all;
@@ -223,6 +233,7 @@ static void dispatcher_free(struct dispatcher *dispatcher)
     memory_free(dispatcher->by_number);
     memory_free(dispatcher->by_id);
     memory_free(dispatcher);
+    return all;
 }
 
 static enum status no_start(struct error *error)
@@ -242,7 +253,8 @@ enum status dispatcher_start(const struct dispatcher_options *options, struct di
     if (!dispatcher->by_number || !dispatcher->by_id || !keeper_start(&dispatcher->keeper))
         TRY(no_start(error));
     TRY(devices_open(dispatcher, options, error));
-    view_init(dispatcher);
+    dispatcher->view.tick_ns = dispatcher->now_ns = clock_ns();
+    timer_set(&dispatcher->timers, &dispatcher->pulse, dispatcher->now_ns);
     if (pthread_create(&dispatcher->thread, NULL, dispatcher_main, dispatcher) != 0)
         TRY(no_start(error));
     *out = dispatcher;
@@ -252,18 +264,18 @@ out:
     return status;
 }
 
-void dispatcher_stop(struct dispatcher **dispatcher)
+bool dispatcher_stop(struct dispatcher **dispatcher)
 {
     struct dispatcher *it = *dispatcher;
     struct message stop = {.handle = handle_stop};
 
     if (!it)
-        return;
+        return true;
     dispatcher_drain(it, clock_ns()); /* harmless when it is drained */
     message_push(&it->messages, &stop);
     pthread_join(it->thread, NULL);
-    dispatcher_free(it);
     *dispatcher = NULL;
+    return dispatcher_free(it);
 }
 
 /* Lane by the plan: small, and not more bytes than the whole fast lane may hold. */
@@ -281,29 +293,12 @@ static enum lane lane_of(const struct dispatcher *dispatcher, const struct job_r
                : LANE_JOB;
 }
 
-static enum status job_plan(struct dispatcher *dispatcher, const struct job_request *request,
-                            uint64_t *devices, char fallback[160], struct job_plan *plan,
-                            struct error *error)
-{
-    enum status status;
-    int device = 0;
-
-    TRY(devices_allowed(dispatcher, &request->placement, devices, fallback, error));
-    while (!(*devices >> device & 1))
-        device++;
-    TRY(plan_request(dispatcher->worker[device].backend, dispatcher->worker[device].device, request,
-                     plan, error));
-out:
-    return status;
-}
-
 enum status job_estimate(struct dispatcher *dispatcher, const struct job_request *request,
                          struct job_estimate *out, struct error *error)
 {
     struct job_plan plan;
-    char fallback[160];
-    uint64_t devices;
-    enum status status = job_plan(dispatcher, request, &devices, fallback, &plan, error);
+    struct ladder ladder;
+    enum status status = ladder_make(dispatcher, request, NULL, &ladder, &plan, error);
 
     if (status != STATUS_OK)
         return status;
@@ -316,13 +311,12 @@ enum status job_estimate(struct dispatcher *dispatcher, const struct job_request
 /* Plan and lane, on the caller's thread: what is wrong with the request travels with the job. */
 static void job_prepare(struct dispatcher *dispatcher, struct job *job)
 {
-    enum status status = job_plan(dispatcher, job->request, &job->devices, job->report.fallback[0],
-                                  &job->plan, &job->refusal);
+    enum status status =
+        ladder_make(dispatcher, job->request, job, &job->ladder, &job->plan, &job->refusal);
 
     if (status != STATUS_OK)
         return;
     job->refusal.status = STATUS_OK;
-    job->report.fallbacks = job->report.fallback[0][0] != '\0';
     job->lane = lane_of(dispatcher, job->request, &job->plan);
     if (job->lane == LANE_JOB && !job->ephemeral && job->kind != JOB_PREDICT)
         atomic_store(&job->deadline_ns, 0);

@@ -23,19 +23,26 @@ struct dispatcher_options {
     const struct limits *limits; /* copied; see dispatcher_set_limits */
     struct ledger *ledger;
     struct catalog *catalog;
-    const char *backend_dir; /* plug-ins; NULL: beside the executable */
+    const char *backend_dir; /* plug-ins; NULL: see plugin.h */
     const char *isa;         /* NULL: the best */
     int threads;             /* CPU threads; 0: machine_threads */
+    void (*devices_changed)(
+        void *context); /* a device came or went; must not block. NULL: nobody asks */
+    void *devices_context;
 };
 
-/* Opens the devices (self-test against ref first), starts the dispatcher's and the workers' threads. */
+/* Opens the devices (self-test against ref first), starts the dispatcher's and the workers' threads. A
+ * GPU that is not there, does not open or hangs in it is a line in the log and a view, never a failure:
+ * NO_DEVICE is when no device at all is left. */
 enum status dispatcher_start(const struct dispatcher_options *options, struct dispatcher **out,
                              struct error *error);
 
 /* New jobs are refused as DRAINING; running and queued ones get until `deadline_ns`, then end as
  * CANCELLED / DRAINING. Returns when nothing lives. */
 void dispatcher_drain(struct dispatcher *dispatcher, int64_t deadline_ns);
-void dispatcher_stop(struct dispatcher **dispatcher); /* after drain; joins all threads */
+/* After drain; joins all threads. False: one is inside a device and does not come back. It is left
+ * behind with what it holds, and the process should end without its exit handlers. */
+bool dispatcher_stop(struct dispatcher **dispatcher);
 void dispatcher_set_limits(struct dispatcher *dispatcher, const struct limits *limits);
 
 typedef void (*job_callback)(void *context, struct job_view *view, const struct error *error);
@@ -90,14 +97,18 @@ void job_watch_stop(struct watch *watch); /* idempotent until `last` has come */
 struct device_view {
     char backend[16];
     int index;
-    char state[16];   /* "OK"; "ABSENT": no such device, see reason */
-    char reason[160]; /* why it is not offered, or "" */
+    char state[16];          /* "OK", "OPENING", "ABSENT", "SUSPECT", "QUARANTINED" */
+    char reason[192];        /* why it is not offered, in a sentence, or "" */
+    const char *reason_name; /* the row of device_reason.def: "NO_DRIVER", or "" */
+    const char *advice;      /* and what to do about it, or "" */
+    char build[128];         /* of its backend */
     struct device_info info;
+    struct device_bytes bytes; /* zeros: it has none of its own */
     double busy_seconds;
 };
 struct dispatcher_view {
     int devices;
-    struct device_view device[8];
+    struct device_view device[9]; /* the last may be the GPU that is not there */
     int64_t queued_fast, queued_fast_bytes, queued_jobs, running_jobs;
     int64_t oldest_queued_ns; /* age of the job that waits longest; 0: none does */
     int64_t tick_ns;          /* clock_ns of the dispatcher's last turn: /livez */

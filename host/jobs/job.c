@@ -14,8 +14,8 @@
 #define TO(state) (1u << (state))
 static const unsigned FOLLOWS[] = {
     [0] = TO(JOB_QUEUED),
-    [JOB_QUEUED] = TO(JOB_RUNNING) | TO(JOB_CANCELLED),
-    [JOB_RUNNING] = TO(JOB_SUCCEEDED) | TO(JOB_FAILED) | TO(JOB_CANCELLING),
+    [JOB_QUEUED] = TO(JOB_RUNNING) | TO(JOB_CANCELLED) | TO(JOB_FAILED),
+    [JOB_RUNNING] = TO(JOB_SUCCEEDED) | TO(JOB_FAILED) | TO(JOB_CANCELLING) | TO(JOB_QUEUED),
     [JOB_CANCELLING] = TO(JOB_CANCELLED),
     [JOB_SUCCEEDED] = 0,
     [JOB_FAILED] = 0,
@@ -30,6 +30,11 @@ const char *job_state_name(enum job_state state)
     return (unsigned)state < sizeof NAMES / sizeof NAMES[0] ? NAMES[state] : NAMES[0];
 }
 
+void job_request_pin(struct job_request *request)
+{
+    __atomic_fetch_add(&request->more_pins, 1, __ATOMIC_RELAXED);
+}
+
 void job_request_free(struct job_request **request)
 {
     struct job_request *it = *request;
@@ -38,7 +43,8 @@ void job_request_free(struct job_request **request)
         void *ours;
     } init;
 
-    if (!it)
+    *request = NULL;
+    if (!it || __atomic_fetch_sub(&it->more_pins, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     init.borrowed = it->params.init_centers;
     table_unpin(&it->table);
@@ -49,7 +55,6 @@ void job_request_free(struct job_request **request)
     memory_free(it->weight);
     memory_free(init.ours);
     memory_free(it);
-    *request = NULL;
 }
 
 void job_result_free(struct job_result *result)
@@ -108,6 +113,36 @@ static void view_init(struct job *job)
     view->params.init_centers = NULL;
 }
 
+void attempt_clear(struct attempt *attempt)
+{
+    if (attempt->given_up)
+        job_request_free(&attempt->request);
+    job_result_free(attempt->result);
+    model_unpin(&attempt->model);
+    memory_free(attempt->resume);
+    memory_free(attempt->fresh);
+    *attempt = (struct attempt){.job = NULL};
+}
+
+void attempt_free(struct attempt *attempt)
+{
+    if (attempt)
+        attempt_clear(attempt);
+    memory_free(attempt);
+}
+
+void saved_hand_over(struct attempt *attempt)
+{
+    struct job *job = attempt->job;
+
+    if (!attempt->fresh)
+        return;
+    memory_free(job->saved);
+    job->saved = attempt->fresh;
+    job->saved_bytes = attempt->fresh_bytes;
+    attempt->fresh = NULL;
+}
+
 struct job *job_new(struct dispatcher *dispatcher, struct job_request *request,
                     job_callback accepted, job_callback finished, void *context)
 {
@@ -115,9 +150,11 @@ struct job *job_new(struct dispatcher *dispatcher, struct job_request *request,
     struct wait *finish = finished ? memory_zeroed(1, sizeof *finish) : NULL;
     struct job_view *view = memory_zeroed(1, sizeof *view);
     struct job_view *spare = memory_new(1, sizeof *spare);
+    struct attempt *attempt = memory_zeroed(1, sizeof *attempt);
 
-    if (!job || !view || !spare || (finished && !finish)) {
+    if (!job || !view || !spare || !attempt || (finished && !finish)) {
         memory_free(job);
+        memory_free(attempt);
         memory_free(finish);
         memory_free(view);
         memory_free(spare);
@@ -132,6 +169,7 @@ struct job *job_new(struct dispatcher *dispatcher, struct job_request *request,
     job->accepted = accepted;
     job->context = context;
     job->finish = finish;
+    job->attempt = attempt;
     job->view = view;
     job->spare = spare;
     job->deadline_ns = request->deadline_ns;
@@ -149,7 +187,8 @@ void job_free(struct job *job)
     assert(!job->waits && !job->watches && !job->timer.set);
     job_request_free(&job->request);
     job_result_free(job->result);
-    model_unpin(&job->model);
+    attempt_free(job->attempt);
+    memory_free(job->saved);
     job_view_unpin(&job->view);
     memory_free(job->spare);
     memory_free(job->finish);
@@ -173,7 +212,7 @@ static void view_fill(struct job *job, struct job_view *view)
     view->queue_position = queue_position(job);
     if (job->state == JOB_QUEUED || final)
         view->report = job->report;
-    view->report.bytes_reserved = job->held + job->reserved;
+    view->report.bytes_reserved = job->held + job->taken.bytes + job->taken.device_bytes;
     if (job->state == JOB_RUNNING && view->started_wall_ns == 0)
         view->started_wall_ns = job->started_wall_ns ? job->started_wall_ns : clock_wall_ns();
     if (!final)
@@ -204,13 +243,13 @@ void job_publish(struct job *job)
         view_replace(job, view);
 }
 
-/* The first view is nobody else's yet, the last takes the spare: both ends of a job need no memory.
+/* The first view (it has no sequence) is nobody else's yet, the last takes the spare: both ends of a job need no memory.
  * A state between them does without a view of its own when there is none. */
 static void view_enter(struct job *job, const struct error *why)
 {
     struct job_view *view = NULL;
 
-    if (job->state == JOB_QUEUED) {
+    if (job->view->sequence == 0) {
         view_fill(job, job->view);
         return;
     }

@@ -1,9 +1,12 @@
 /* job.h - one request that takes time: a fit, a prediction, an evaluation.
  *
  *   QUEUED ---> RUNNING ---> SUCCEEDED
- *     |          |  |------> FAILED
- *     |          |  |------> CANCELLING ---> CANCELLED
- *     |---------------------------------------> CANCELLED
+ *     |  ^       |  |------> FAILED
+ *     |  |-------|  |------> CANCELLING ---> CANCELLED
+ *     |---------------------------------------> CANCELLED, FAILED
+ *
+ * Back to QUEUED goes one whose device was lost or had no memory after all: it goes on elsewhere, from
+ * its last whole round. It fails in the queue when no device is left for it.
  *
  * One function changes a state (job_enter in job.c) and it tells the journal first. The dispatcher
  * thread owns jobs; everybody else sees job_view: an immutable, counted snapshot. */
@@ -72,10 +75,13 @@ struct job_request {
     bool want_labels, want_distances;
 
     struct job_request *next; /* of a list of what is to be freed */
+    int more_pins;            /* holders beside the first */
 };
+/* One more holder, who owes one more job_request_free. Any thread. */
+void job_request_pin(struct job_request *request);
 void job_request_free(struct job_request **request);
 
-enum { REPORT_WARNINGS_MAX = 8, REPORT_STAGES = 6 };
+enum { REPORT_WARNINGS_MAX = 8, REPORT_FALLBACKS_MAX = 8, REPORT_STAGES = 6 };
 enum report_stage {
     STAGE_QUEUE,
     STAGE_UPLOAD,
@@ -93,7 +99,7 @@ struct report {
     int warnings;
     char warning[REPORT_WARNINGS_MAX][160];
     int fallbacks;
-    char fallback[4][160]; /* "gpu -> cpu: NO_DEVICE" */
+    char fallback[REPORT_FALLBACKS_MAX][256]; /* "cuda:0 -> cpu: DEVICE_LOST (why)" */
 };
 
 /* What a finished job leaves: counted with its view. */

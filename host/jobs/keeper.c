@@ -48,24 +48,25 @@ void keeper_free(struct keeper *keeper, struct job_request **request)
 
 static void model_store(struct job *job)
 {
+    struct attempt *attempt = job->attempt;
     struct model_view view = {0};
     int going = PHASE_GOING;
     int64_t begun = clock_ns();
 
     if (!atomic_compare_exchange_strong(&job->phase, &going, PHASE_STORING))
-        job->status = FAIL(&job->error, CANCELLED, TEXT("why", "asked for"));
+        attempt->status = FAIL(&attempt->error, CANCELLED, TEXT("why", "asked for"));
     else
-        job->status = model_keep(job->dispatcher->catalog, job->result->model, job->model, &view,
-                                 &job->error);
-    job->result->model_version = view.version;
-    job->report.stage_ns[STAGE_STORE] = clock_ns() - begun;
+        attempt->status = model_keep(job->dispatcher->catalog, attempt->result->model,
+                                     attempt->model, &view, &attempt->error);
+    attempt->result->model_version = view.version;
+    attempt->report.stage_ns[STAGE_STORE] = clock_ns() - begun;
     model_view_free(&view);
-    model_unpin(&job->model);
-    if (job->status != STATUS_OK) {
-        job_result_free(job->result);
-        job->result = NULL;
+    model_unpin(&attempt->model);
+    if (attempt->status != STATUS_OK) {
+        job_result_free(attempt->result);
+        attempt->result = NULL;
     }
-    job->ended_ns = clock_ns();
+    attempt->ended_ns = clock_ns();
     message_push(&job->dispatcher->messages, &job->done);
 }
 

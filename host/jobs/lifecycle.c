@@ -3,6 +3,7 @@
  * job_release is the one place where a job's bytes go back. */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "host/base/log.h"
 #include "host/base/memory.h"
@@ -56,19 +57,31 @@ void wait_attach(struct job *job, struct wait *wait)
     job->dispatcher->wait_count++;
 }
 
-/* The one place where a job's bytes go back. */
+/* What running took goes back, and its seat. */
+void job_unseat(struct job *job)
+{
+    struct dispatcher *dispatcher = job->dispatcher;
+
+    ledger_give_back(dispatcher->ledger, &job->taken);
+    if (!job->seated)
+        return;
+    job->seated = false;
+    job->worker->busy = false;
+    dispatcher->running--;
+}
+
+/* The one place where all of a job's bytes go back. */
 static void job_release(struct dispatcher *dispatcher, struct job *job)
 {
-    ledger_return(dispatcher->ledger, job->held + job->reserved);
+    job_unseat(job);
+    ledger_return(dispatcher->ledger, job->held);
     if (job->lane == LANE_FAST) {
         dispatcher->fast_live--;
-        dispatcher->fast_live_bytes -= job->held;
-    } else if (job->seated) {
-        job->seated = false;
-        job->worker->busy = false;
-        dispatcher->running--;
+        dispatcher->fast_live_bytes -= job->fast_bytes;
     }
-    job->held = job->reserved = 0;
+    job->held = 0;
+    memory_free(job->saved);
+    job->saved = NULL;
     dispatcher->live--;
 }
 
@@ -89,21 +102,22 @@ static void stages_count(struct dispatcher *dispatcher, const struct job *job)
 
 static void job_count(struct dispatcher *dispatcher, const struct job *job)
 {
+    const struct attempt *last = job->attempt;
     char labels[64];
 
     snprintf(labels, sizeof labels, "%s,%s", kind_names[job->kind], STATE_LABELS[job->state]);
     metric_add(dispatcher->metrics, METRIC_jobs_total, labels, 1);
-    if (!job->started_ns)
+    if (!last || !last->ended_ns)
         return;
     const char *backend = job->worker->backend->name, *kind = kind_names[job->kind];
     metric_observe(dispatcher->metrics, METRIC_job_duration_seconds, kind,
-                   (double)(job->ended_ns - job->started_ns) * 1e-9);
+                   (double)(last->ended_ns - job->started_ns) * 1e-9);
     metric_observe(dispatcher->metrics, METRIC_queue_wait_seconds, lane_names[job->lane],
-                   (double)(job->started_ns - job->queued_ns) * 1e-9);
+                   (double)job->report.stage_ns[STAGE_QUEUE] * 1e-9);
     snprintf(labels, sizeof labels, "%s,%s", kind, backend);
     metric_add(dispatcher->metrics, METRIC_rows_processed_total, labels,
-               (double)job->rows_processed);
-    metric_add(dispatcher->metrics, METRIC_job_iterations_total, backend, (double)job->iterations);
+               (double)last->rows_processed);
+    metric_add(dispatcher->metrics, METRIC_job_iterations_total, backend, (double)last->iterations);
     stages_count(dispatcher, job);
 }
 
@@ -184,8 +198,7 @@ void job_end(struct dispatcher *dispatcher, struct job *job, enum job_state stat
     queue_remove(dispatcher, job);
     job_count(dispatcher, job);
     rate_ended(dispatcher, job->lane);
-    if (!job->started_ns) /* nobody ran it: the pin of its dataset must not wait until it is forgotten */
-        keeper_free(&dispatcher->keeper, &job->request);
+    keeper_free(&dispatcher->keeper, &job->request); /* where its worker has not done so */
     job_release(dispatcher, job);
     waits_end(dispatcher, job);
     watches_tell(job);
@@ -220,17 +233,35 @@ void job_stop(struct job *job, const struct error *why)
         watches_tell(job);
 }
 
+/* What an attempt left is the job's: its result and, but for the steps that led to it, its report. */
+static void attempt_take(struct job *job)
+{
+    struct attempt *attempt = job->attempt;
+    struct report report = attempt->report;
+
+    report.fallbacks = job->report.fallbacks;
+    memcpy(report.fallback, job->report.fallback, sizeof report.fallback);
+    job->report = report;
+    job->result = attempt->result;
+    attempt->result = NULL;
+    saved_hand_over(attempt);
+}
+
 void job_done(struct dispatcher *dispatcher, struct message *message)
 {
     struct job *job = (struct job *)((char *)message - offsetof(struct job, done));
+    struct attempt *attempt = job->attempt;
 
     job_ran(job);
+    attempt_take(job);
+    if (attempt->status == STATUS_DEVICE_LOST && job->worker->gpu)
+        device_lost(job->worker, &attempt->refusal);
     if (job->state == JOB_CANCELLING)
         job_end(dispatcher, job, JOB_CANCELLED, &job->stop_error);
-    else if (job->status == STATUS_OK)
+    else if (attempt->status == STATUS_OK)
         job_end(dispatcher, job, JOB_SUCCEEDED, NULL);
-    else
-        job_end(dispatcher, job, JOB_FAILED, &job->error);
+    else if (!job_moves_on(job))
+        job_end(dispatcher, job, JOB_FAILED, &attempt->error);
 }
 
 void job_progressed(struct dispatcher *dispatcher, struct message *message)

@@ -133,6 +133,24 @@ static enum status model_check(const struct job_request *request, const struct j
     return mismatch(error, request->source_name, found, expected);
 }
 
+static void cost_add(struct job_plan *plan, const struct cost *cost)
+{
+    plan->run_bytes = bytes_add(plan->run_bytes, cost->host_bytes, 1);
+    plan->device_bytes = cost->device_bytes;
+    plan->device_pinned_bytes = cost->pinned_bytes;
+    plan->expected_ns = cost->expected_ns;
+    /* Before its first pass the host packs rows and reads weights: about a nanosecond a value. */
+    plan->quiet_ns = cost->quiet_ns + (double)plan->rows * (double)plan->columns;
+}
+
+/* What fit_save writes: two sets of centers, sizes, seeded rows, two histories, a head. */
+static int64_t saved_bytes(const struct kmeans_params *params, const struct job_plan *plan)
+{
+    int64_t bytes = bytes_add(1024, params->n_clusters, 2 * 8 * (plan->columns + 1));
+
+    return bytes_add(bytes, params->history ? params->max_iter : 0, 2 * 8);
+}
+
 static enum status plan_fit(const struct backend *backend, const struct device *device,
                             const struct job_request *request, const struct shape *shape,
                             struct job_plan *plan, struct error *error)
@@ -148,8 +166,9 @@ static enum status plan_fit(const struct backend *backend, const struct device *
         return FAIL(error, TOO_FEW_ROWS, TEXT("what", request->source_name),
                     INT("rows", plan->rows), INT("n_clusters", params->n_clusters));
     TRY(fit_plan(backend, device, shape, params, &cost, error));
-    plan->expected_ns = cost.expected_ns;
-    plan->run_bytes = bytes_add(plan->run_bytes, cost.host_bytes, 1);
+    cost_add(plan, &cost);
+    if (cost.device_bytes) /* a device may be lost: two copies of a saved state */
+        plan->run_bytes = bytes_add(plan->run_bytes, saved_bytes(params, plan), 2);
     plan->held_bytes = bytes_add(plan->held_bytes, params->init_centers ? centers : 0, 8);
     if (request->keep_model[0]) /* the model, its bytes, and their copy */
         plan->run_bytes = bytes_add(plan->run_bytes, centers, 3 * 8);
@@ -168,8 +187,7 @@ static enum status plan_score(const struct backend *backend, const struct device
     TRY(model_check(request, plan, error));
     shape->clusters = model->n_clusters;
     TRY(score_plan(backend, device, shape, &cost, error));
-    plan->expected_ns = cost.expected_ns;
-    plan->run_bytes = bytes_add(plan->run_bytes, cost.host_bytes, 1);
+    cost_add(plan, &cost);
     plan->held_bytes = bytes_add(plan->held_bytes, model->n_clusters * model->columns, 8);
     if (request->kind == JOB_EVALUATE)
         plan->run_bytes = bytes_add(plan->run_bytes, model->n_clusters, 2 * 8);
@@ -207,8 +225,8 @@ out:
 }
 
 enum status plan_request(const struct backend *backend, const struct device *device,
-                         const struct job_request *request, struct job_plan *out,
-                         struct error *error)
+                         enum residency residency, const struct job_request *request,
+                         struct job_plan *out, struct error *error)
 {
     struct job_plan plan = {0};
     enum status status;
@@ -218,7 +236,8 @@ enum status plan_request(const struct backend *backend, const struct device *dev
                           .columns = plan.columns,
                           .clusters = request->params.n_clusters,
                           .number = plan.number,
-                          .weighted = request->weight || request->weight_column[0]};
+                          .weighted = request->weight || request->weight_column[0],
+                          .residency = residency};
     status = request->kind == JOB_FIT ? plan_fit(backend, device, request, &shape, &plan, error)
                                       : plan_score(backend, device, request, &shape, &plan, error);
     if (status == STATUS_OK)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/base/clock.h"
+#include "host/base/log.h"
 #include "host/base/memory.h"
 #include "host/jobs/live.h"
 #include "host/jobs/source.h"
@@ -11,13 +12,13 @@
 /* What a run holds until it ends. */
 struct run {
     struct worker *worker;
-    struct job *job;
+    struct attempt *attempt;
     const struct job_request *request;
     struct device *device;
+    struct fit *fit; /* open: its turns save it */
     struct source source;
     struct fit_input input; /* of the source, once it is open */
     struct turn turn;
-    struct fit_progress start; /* what is said before there is progress */
 };
 
 static enum status no_memory(struct error *error, const char *what, size_t bytes)
@@ -26,11 +27,34 @@ static enum status no_memory(struct error *error, const char *what, size_t bytes
                 INT("retry_ms", RETRY_MS));
 }
 
+/* Saving may take a twentieth of the time, and outside of rounds comes once a second. */
+enum { SAVE_SHARE = 20 };
+static const int64_t SAVE_NS = 1000000000;
+
+/* Of a device that may be lost: the fit after its last whole round. Without memory it does without. */
+static void turn_save(struct run *run, const struct fit_progress *progress)
+{
+    struct attempt *attempt = run->attempt;
+    int64_t round = progress->run * (progress->max_iter + 1) + progress->round;
+    int64_t now_ns = clock_ns(), since_ns = now_ns - attempt->saved_ns;
+    bool due = round != attempt->saved_round ? since_ns >= SAVE_SHARE * attempt->save_took_ns
+                                             : since_ns >= SAVE_NS;
+
+    if (!run->fit || !run->worker->gpu || attempt->fresh || !due)
+        return;
+    if (fit_save(run->fit, &attempt->fresh, &attempt->fresh_bytes, NULL) != STATUS_OK)
+        attempt->fresh = NULL;
+    attempt->saved_round = round;
+    attempt->saved_ns = clock_ns();
+    attempt->save_took_ns = attempt->saved_ns - now_ns;
+}
+
 static enum status turn(void *context, const struct fit_progress *progress, struct error *error)
 {
     struct run *run = context;
 
-    return turn_take(run->worker, run->job, progress, error);
+    turn_save(run, progress);
+    return turn_take(run->worker, run->attempt, progress, error);
 }
 
 __attribute__((format(printf, 2, 3))) static void warn(struct report *report, const char *format,
@@ -65,12 +89,13 @@ static void device_take(struct run *run)
     if (worker->other_threads == threads)
         run->device = worker->other;
     else
-        warn(&run->job->report, "ran with %d threads instead of %d", worker->info.threads, threads);
+        warn(&run->attempt->report, "ran with %d threads instead of %d", worker->info.threads,
+             threads);
 }
 
 static void report_device(struct run *run)
 {
-    struct report *report = &run->job->report;
+    struct report *report = &run->attempt->report;
     struct device_info info = {0};
     struct shape shape = {.rows = run->source.matrix.rows,
                           .columns = run->source.matrix.columns,
@@ -78,7 +103,8 @@ static void report_device(struct run *run)
                                           ? run->request->params.n_clusters
                                           : run->request->model->n_clusters,
                           .number = run->source.matrix.number,
-                          .weighted = run->source.weights != NULL};
+                          .weighted = run->source.weights != NULL,
+                          .residency = run->attempt->residency};
     struct plan plan = {0};
 
     run->worker->backend->describe(run->device, &info);
@@ -117,22 +143,21 @@ static enum status column_names(const struct run *run, const char ***out, struct
 
 static enum status model_make(struct run *run, struct error *error)
 {
-    struct job *job = run->job;
+    struct attempt *attempt = run->attempt;
     const char **names = NULL;
     enum status status;
 
     TRY(column_names(run, &names, error));
-    TRY(model_of_result(&job->result->fit, &run->request->params, names, &job->model, error));
-    snprintf(job->result->model, sizeof job->result->model, "%s", run->request->keep_model);
+    TRY(model_of_result(&attempt->result->fit, &run->request->params, names, &attempt->model,
+                        error));
+    snprintf(attempt->result->model, sizeof attempt->result->model, "%s", run->request->keep_model);
 out:
     memory_free(names);
     return status;
 }
 
-static void fit_warn(struct job *job, const struct kmeans_result *fit)
+static void fit_warn(struct report *report, const struct kmeans_result *fit)
 {
-    struct report *report = &job->report;
-
     if (fit->stop == STOP_MAX_ITER)
         warn(report, "did not converge in %lld rounds, max_iter", (long long)fit->n_iter);
     if (fit->distinct_below)
@@ -143,23 +168,36 @@ static void fit_warn(struct job *job, const struct kmeans_result *fit)
         warn(report, "%lld rows with non-finite values were skipped", (long long)fit->skipped);
 }
 
+/* What was saved on another device. Unreadable bytes cost time alone: the fit then begins anew. */
+static void fit_resume(struct run *run)
+{
+    struct attempt *attempt = run->attempt;
+    struct error error;
+    char text[ERROR_VALUE_BYTES];
+
+    if (!attempt->resume ||
+        fit_load(run->fit, attempt->resume, attempt->resume_bytes, &error) == STATUS_OK)
+        return;
+    LOG(LOG_ERROR, "resume_refused", TEXT("reason", error_message(&error, text, sizeof text)));
+}
+
 static enum status run_fit(struct run *run, struct error *error)
 {
-    struct job *job = run->job;
-    struct job_result *result = job->result;
-    struct fit *fit = NULL;
+    struct attempt *attempt = run->attempt;
+    struct job_result *result = attempt->result;
     enum status status;
 
-    TRY(fit_open(run->worker->backend, run->device, &run->input, &run->request->params, &fit,
+    TRY(fit_open(run->worker->backend, run->device, &run->input, &run->request->params, &run->fit,
                  error));
-    job->prepared_ns = clock_ns();
-    TRY(fit_run(fit, &run->turn, error));
-    TRY(fit_take_result(fit, &result->fit, error));
-    job->iterations = result->fit.n_iter;
+    fit_resume(run);
+    attempt->prepared_ns = clock_ns();
+    TRY(fit_run(run->fit, &run->turn, error));
+    TRY(fit_take_result(run->fit, &result->fit, error));
+    attempt->iterations = result->fit.n_iter;
     result->rows = result->fit.rows;
     result->n_clusters = result->fit.n_clusters;
     result->number = result->fit.number;
-    fit_warn(job, &result->fit);
+    fit_warn(&attempt->report, &result->fit);
     if (run->request->keep_model[0])
         TRY(model_make(run, error));
     if (run->request->no_labels) {
@@ -167,13 +205,13 @@ static enum status run_fit(struct run *run, struct error *error)
         result->fit.labels = NULL;
     }
 out:
-    fit_close(&fit);
+    fit_close(&run->fit);
     return status;
 }
 
 static enum status run_predict(struct run *run, struct error *error)
 {
-    struct job_result *result = run->job->result;
+    struct job_result *result = run->attempt->result;
     const struct job_request *request = run->request;
     size_t rows = (size_t)run->source.matrix.rows, values;
 
@@ -184,14 +222,14 @@ static enum status run_predict(struct run *run, struct error *error)
     if (request->want_distances &&
         !(result->distances = memory_new(values, sizeof *result->distances)))
         return no_memory(error, "distances", values);
-    run->job->prepared_ns = clock_ns();
+    run->attempt->prepared_ns = clock_ns();
     return score_predict(run->worker->backend, run->device, &run->input, request->model,
                          request->non_finite, &run->turn, result->labels, result->distances, error);
 }
 
 static enum status run_evaluate(struct run *run, struct error *error)
 {
-    struct inertia_result *inertia = &run->job->result->inertia;
+    struct inertia_result *inertia = &run->attempt->result->inertia;
     const struct job_request *request = run->request;
     size_t clusters = (size_t)request->model->n_clusters;
 
@@ -199,7 +237,7 @@ static enum status run_evaluate(struct run *run, struct error *error)
     inertia->sizes = memory_new(clusters, sizeof *inertia->sizes);
     if (!inertia->per_cluster || !inertia->sizes)
         return no_memory(error, "inertia per cluster", clusters * 2 * sizeof(double));
-    run->job->prepared_ns = clock_ns();
+    run->attempt->prepared_ns = clock_ns();
     return score_inertia(run->worker->backend, run->device, &run->input, request->model,
                          request->non_finite, &run->turn, inertia, error);
 }
@@ -209,46 +247,60 @@ static enum status (*const RUN[])(struct run *, struct error *) = {
 
 static enum status run_kind(struct run *run, struct error *error)
 {
-    struct job *job = run->job;
+    struct job_result *result = memory_zeroed(1, sizeof *result);
     enum status status;
 
-    job->result = memory_zeroed(1, sizeof *job->result);
-    if (!job->result)
-        return no_memory(error, "a result", sizeof *job->result);
-    TRY(source_open(&run->source, run->request, &run->turn, &run->start, error));
+    run->attempt->result = result;
+    if (!result)
+        return no_memory(error, "a result", sizeof *result);
+    TRY(source_open(&run->source, run->request, &run->turn, &run->attempt->start, error));
     run->input = (struct fit_input){.name = run->request->source_name,
                                     .matrix = &run->source.matrix,
-                                    .sample_weight = run->source.weights};
-    job->result->rows = run->source.matrix.rows;
-    job->result->number = run->source.matrix.number;
-    job->result->n_clusters = run->request->model ? run->request->model->n_clusters : 0;
+                                    .sample_weight = run->source.weights,
+                                    .residency = run->attempt->residency};
+    result->rows = run->source.matrix.rows;
+    result->number = run->source.matrix.number;
+    result->n_clusters = run->request->model ? run->request->model->n_clusters : 0;
     report_device(run);
-    TRY(RUN[job->kind](run, error));
+    TRY(RUN[run->request->kind](run, error));
 out:
     return status;
 }
 
-void run_job(struct worker *worker, struct job *job)
+/* In the words of the device: which one, and what it was. */
+static void lost_say(struct run *run)
 {
-    struct run run = {.worker = worker,
-                      .job = job,
-                      .request = job->request,
-                      .start = job->posted}; /* read by others, written by this thread alone */
-    struct report *report = &job->report;
+    struct attempt *attempt = run->attempt;
+    const struct worker *worker = run->worker;
+    char name[48];
+
+    worker->backend->failure(run->device, &attempt->refusal);
+    if (attempt->refusal.reason == REASON_NONE)
+        return;
+    snprintf(name, sizeof name, "%.16s:%d", worker->backend->name, worker->index);
+    FAIL(&attempt->error, DEVICE_LOST, TEXT("device", name), TEXT("why", attempt->refusal.text),
+         INT("retry_ms", RETRY_MS));
+}
+
+void run_attempt(struct worker *worker, struct attempt *attempt)
+{
+    struct run run = {.worker = worker, .attempt = attempt, .request = attempt->request};
+    struct report *report = &attempt->report;
 
     run.turn = (struct turn){.fn = turn, .context = &run};
     device_take(&run);
-    job->status =
-        turn_take(worker, job, &run.start, &job->error); /* cancelled while it was handed over? */
-    if (job->status == STATUS_OK)
-        job->status = run_kind(&run, &job->error);
+    attempt->status = turn_take(worker, attempt, &attempt->start,
+                                &attempt->error); /* cancelled while it was handed over? */
+    if (attempt->status == STATUS_OK)
+        attempt->status = run_kind(&run, &attempt->error);
     source_close(&run.source);
-    if (job->status != STATUS_OK) {
-        job_result_free(job->result);
-        job->result = NULL;
+    if (attempt->status == STATUS_DEVICE_LOST)
+        lost_say(&run);
+    if (attempt->status != STATUS_OK) {
+        job_result_free(attempt->result);
+        attempt->result = NULL;
     }
-    int64_t ended = clock_ns(), prepared = job->prepared_ns ? job->prepared_ns : ended;
-    report->stage_ns[STAGE_PREPARE] = prepared - job->started_ns;
-    report->stage_ns[STAGE_COMPUTE] = ended - prepared;
-    job_request_free(&job->request); /* the pin of its dataset goes here */
+    int64_t ended = clock_ns(), prepared = attempt->prepared_ns ? attempt->prepared_ns : ended;
+    report->stage_ns[STAGE_PREPARE] += prepared - attempt->started_ns;
+    report->stage_ns[STAGE_COMPUTE] += ended - prepared;
 }

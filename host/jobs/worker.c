@@ -3,11 +3,47 @@
  * Two inboxes: one seat of the job lane, and the fast lane. While a job runs, its turns (after every
  * tile of at most 15 ms) look at cancel and deadlines, tell how far it is, and serve the fast lane:
  * what tiles took is credit that fast requests spend, so they get up to half of the device's time and
- * wait for one tile and each other. */
+ * wait for one tile and each other.
+ *
+ * A call to a GPU may never return. So the thread says when it goes in and when it is back (the pulse),
+ * and one that was given up meanwhile finds that out on its way back: it cleans up what is its own and
+ * ends, without a look at anything that others have. */
 #include <math.h>
+#include <string.h>
+#include <time.h>
 
 #include "host/base/clock.h"
+#include "host/base/memory.h"
 #include "host/jobs/live.h"
+
+/* From here on the thread is inside a call to its device. */
+static void pulse_start(struct worker *worker, int64_t quiet_ns)
+{
+    atomic_store(&worker->quiet_ns, quiet_ns);
+    atomic_store(&worker->pulse, clock_ns());
+}
+
+/* Back with us. False: it was given up. */
+static bool pulse_stop(struct worker *worker)
+{
+    int64_t mine = atomic_load(&worker->pulse);
+
+    return mine != PULSE_GIVEN_UP && atomic_compare_exchange_strong(&worker->pulse, &mine, 0);
+}
+
+bool worker_give_up(struct worker *worker, int64_t pulse)
+{
+    return pulse > 0 && atomic_compare_exchange_strong(&worker->pulse, &pulse, PULSE_GIVEN_UP);
+}
+
+void worker_unhold(struct worker *worker)
+{
+    if (atomic_fetch_sub(&worker->holders, 1) > 1)
+        return;
+    pthread_cond_destroy(&worker->wake);
+    pthread_mutex_destroy(&worker->lock);
+    memory_free(worker);
+}
 
 /* Credit not spent is not saved up for long: a burst may not hold a job up for more than this. */
 enum { CREDIT_MOST_NS = 50000000 };
@@ -31,6 +67,15 @@ bool worker_withdraw(struct worker *worker, struct job *job)
     return found;
 }
 
+struct job *worker_withdraw_slow(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    struct job *job = worker->slow;
+    worker->slow = NULL;
+    pthread_mutex_unlock(&worker->lock);
+    return job;
+}
+
 void worker_give(struct worker *worker, struct job *job)
 {
     bool fast = job->lane == LANE_FAST;
@@ -49,7 +94,7 @@ void worker_give(struct worker *worker, struct job *job)
     pthread_mutex_unlock(&worker->lock);
 }
 
-static struct job *fast_take(struct worker *worker)
+static struct job *fast_take_one(struct worker *worker)
 {
     pthread_mutex_lock(&worker->lock);
     struct job *job = worker->fast;
@@ -64,68 +109,105 @@ static struct job *fast_take(struct worker *worker)
     return job;
 }
 
-/* Runs it and hands it on: to the keeper with a model, else back to the dispatcher. */
-static void job_run(struct worker *worker, struct job *job)
+/* Whether the job may go on elsewhere after this: then its request is still needed. */
+static bool may_move_on(const struct worker *worker, enum status status)
+{
+    return worker->gpu && (status == STATUS_DEVICE_LOST || status == STATUS_OUT_OF_MEMORY);
+}
+
+static void attempt_begin(struct worker *worker, struct job *job)
+{
+    struct attempt *attempt = job->attempt;
+
+    attempt->started_ns = clock_ns();
+    attempt->started_wall_ns = clock_wall_ns();
+    if (attempt->report.stage_ns[STAGE_QUEUE] == 0) /* of the first attempt */
+        attempt->report.stage_ns[STAGE_QUEUE] = attempt->started_ns - job->queued_ns;
+    attempt->start = job->posted; /* read by others, written by this thread alone */
+    if (job->saved && (attempt->resume = memory_new(job->saved_bytes, 1)) != NULL) {
+        memcpy(attempt->resume, job->saved, job->saved_bytes);
+        attempt->resume_bytes = job->saved_bytes;
+    }
+    worker->running[worker->nested] = attempt;
+}
+
+/* Runs it and hands it on: to the keeper with a model, else back to the dispatcher. False: the thread
+ * was given up meanwhile, and nothing but the attempt is its own. */
+static bool job_run(struct worker *worker, struct job *job)
 {
     struct dispatcher *dispatcher = worker->dispatcher;
+    struct attempt *attempt = job->attempt;
 
-    job->started_ns = clock_ns();
-    job->started_wall_ns = clock_wall_ns();
-    job->report.stage_ns[STAGE_QUEUE] = job->started_ns - job->queued_ns;
-    run_job(worker, job);
-    job->ended_ns = clock_ns();
+    attempt_begin(worker, job);
+    pulse_start(worker, attempt->quiet_ns);
+    run_attempt(worker, attempt);
+    if (!pulse_stop(worker)) {
+        attempt_free(attempt);
+        return false;
+    }
+    worker->running[worker->nested] = NULL;
+    worker->lost |= attempt->status == STATUS_DEVICE_LOST;
+    attempt->ended_ns = clock_ns();
     if (!worker->nested)
-        atomic_fetch_add(&worker->busy_ns, job->ended_ns - job->started_ns);
-    if (job->model)
+        atomic_fetch_add(&worker->busy_ns, attempt->ended_ns - attempt->started_ns);
+    if (!may_move_on(worker, attempt->status))
+        job_request_free(&job->request); /* the pin of its dataset goes here */
+    if (attempt->model)
         keeper_store(&dispatcher->keeper, job);
     else
         message_push(&dispatcher->messages, &job->done);
+    return true;
 }
 
-/* Between two tiles: as many fast requests as the last tiles have earned. */
-static void fast_serve(struct worker *worker)
+/* Between two tiles: as many fast requests as the last tiles have earned. False: given up. */
+static bool fast_serve(struct worker *worker)
 {
     int64_t begun = clock_ns();
+    bool ours = true;
 
     worker->credit_ns += begun - worker->tile_ns;
     if (worker->credit_ns > CREDIT_MOST_NS)
         worker->credit_ns = CREDIT_MOST_NS;
     worker->nested = 1;
-    while (worker->credit_ns > 0 && atomic_load(&worker->fast_count) > 0) {
-        struct job *job = fast_take(worker);
+    while (ours && worker->credit_ns > 0 && atomic_load(&worker->fast_count) > 0) {
+        struct job *job = fast_take_one(worker);
         if (job)
-            job_run(worker, job);
+            ours = job_run(worker, job);
         int64_t ended = clock_ns();
         worker->credit_ns -= ended - begun;
         begun = ended;
     }
     worker->nested = 0;
     worker->tile_ns = begun;
+    return ours;
 }
 
-static void progress_post(struct job *job, const struct fit_progress *progress, int64_t now_ns)
+static void progress_post(struct attempt *attempt, const struct fit_progress *progress,
+                          int64_t now_ns)
 {
+    struct job *job = attempt->job;
     struct messages *messages = &job->dispatcher->messages;
-    double elapsed = (double)(now_ns - job->prepared_ns) * 1e-9;
+    double elapsed = (double)(now_ns - attempt->prepared_ns) * 1e-9;
 
     pthread_mutex_lock(&messages->lock);
     job->posted = *progress;
-    job->posted_rows_per_second = elapsed > 0 ? (double)job->rows_processed / elapsed : NAN;
+    job->posted_rows_per_second = elapsed > 0 ? (double)attempt->rows_processed / elapsed : NAN;
     job->posted_seconds_left =
         progress->fraction > 0 ? elapsed * (1 - progress->fraction) / progress->fraction : NAN;
     pthread_mutex_unlock(&messages->lock);
 }
 
 /* Rows since the last turn. A turn follows each tile, so a number that did not grow is of a new pass. */
-static void rows_count(struct job *job, const struct fit_progress *progress)
+static void rows_count(struct attempt *attempt, const struct fit_progress *progress)
 {
-    int64_t before = progress->rows_done > job->rows_done ? job->rows_done : 0;
+    int64_t before = progress->rows_done > attempt->rows_done ? attempt->rows_done : 0;
 
-    job->rows_processed += progress->rows_done - before;
-    job->rows_done = progress->rows_done;
+    attempt->rows_processed += progress->rows_done - before;
+    attempt->rows_done = progress->rows_done;
 }
 
-static enum status turn_check(struct job *job, int64_t now_ns, struct error *error)
+static enum status turn_check(const struct worker *worker, struct job *job, int64_t now_ns,
+                              struct error *error)
 {
     int64_t deadline_ns = atomic_load(&job->deadline_ns);
     int64_t runtime_ns = job->max_runtime_ms * 1000000;
@@ -137,27 +219,47 @@ static enum status turn_check(struct job *job, int64_t now_ns, struct error *err
     if (runtime_ns && now_ns - job->started_ns >= runtime_ns)
         return FAIL(error, RUNTIME_EXCEEDED, TEXT("name", job->name),
                     INT("ms", job->max_runtime_ms));
+    if (worker->lost)
+        return FAIL(error, DEVICE_LOST, TEXT("device", worker->backend->name),
+                    TEXT("why", "another job met the failure"), INT("retry_ms", RETRY_MS));
     return STATUS_OK;
 }
 
-enum status turn_take(struct worker *worker, struct job *job, const struct fit_progress *progress,
-                      struct error *error)
+/* False: the thread was given up while it served others. */
+static bool turn_serve(struct worker *worker, struct attempt *attempt,
+                       const struct fit_progress *progress, int64_t now_ns)
 {
-    int64_t now_ns = clock_ns();
-    enum status status = turn_check(job, now_ns, error);
+    struct job *job = attempt->job;
 
-    rows_count(job, progress);
-    if (status != STATUS_OK)
-        return status;
-    if (now_ns - job->progress_ns >= PROGRESS_NS || progress->stage == FIT_DONE) {
-        progress_post(job, progress, now_ns);
+    saved_hand_over(attempt);
+    if (now_ns - attempt->progress_ns >= PROGRESS_NS || progress->stage == FIT_DONE) {
+        progress_post(attempt, progress, now_ns);
         if (job->lane == LANE_JOB && progress->stage != FIT_DONE)
             message_push(&job->dispatcher->messages, &job->progress);
-        job->progress_ns = now_ns;
+        attempt->progress_ns = now_ns;
     }
-    if (job->lane == LANE_JOB)
-        fast_serve(worker);
-    return STATUS_OK;
+    return job->lane != LANE_JOB || fast_serve(worker);
+}
+
+static enum status turn_lost(const struct worker *worker, struct error *error)
+{
+    return FAIL(error, DEVICE_LOST, TEXT("device", worker->backend->name),
+                TEXT("why", "its thread was given up"), INT("retry_ms", RETRY_MS));
+}
+
+enum status turn_take(struct worker *worker, struct attempt *attempt,
+                      const struct fit_progress *progress, struct error *error)
+{
+    int64_t now_ns = clock_ns();
+
+    rows_count(attempt, progress);
+    if (!pulse_stop(worker))
+        return turn_lost(worker, error);
+    enum status status = turn_check(worker, attempt->job, now_ns, error);
+    if (status == STATUS_OK && !turn_serve(worker, attempt, progress, now_ns))
+        return turn_lost(worker, error);
+    pulse_start(worker, attempt->quiet_ns);
+    return status;
 }
 
 /* The next job of either inbox; the job lane first, since the fast one is served within. False: stop. */
@@ -172,80 +274,151 @@ static bool next_job(struct worker *worker, struct job **out)
     worker->slow = NULL;
     bool stop = !job && !worker->fast;
     pthread_mutex_unlock(&worker->lock);
-    *out = job ? job : fast_take(worker);
+    *out = job ? job : fast_take_one(worker);
     return !stop;
 }
 
-static void open_device(struct worker *worker)
+static void device_try(struct worker *worker)
 {
     struct device_options options = {.threads = worker->threads, .isa = worker->isa};
-    struct refusal why_not = {0};
-    struct error error = {0};
-    enum status status = worker->backend->open(worker->index, &options, &worker->device, &why_not);
+    struct device_info info[DEVICES_MAX];
+    struct refusal why = {.reason = REASON_NONE};
+    enum status status = STATUS_NO_DEVICE;
 
-    if (status == STATUS_OK) {
+    worker->found = worker->backend->devices(info, DEVICES_MAX, &why);
+    if (worker->found > worker->index)
+        status = worker->backend->open(worker->index, &options, &worker->device, &why);
+    if (status == STATUS_OK)
         worker->backend->describe(worker->device, &worker->info);
-    } else {
-        const struct field why[] = {TEXT("backend", worker->backend->name),
-                                    TEXT("why", why_not.text)};
-        error_set(&error, STATUS_NO_DEVICE, why, 2);
-    }
-    pthread_mutex_lock(&worker->lock);
+    else if (why.text[0] == '\0')
+        why = (struct refusal){.reason = REASON_NO_DEVICE, .text = "it is not there"};
     worker->open_status = status;
-    worker->open_error = error;
+    worker->refusal = why;
+}
+
+/* To who waits for it, else to the dispatcher. */
+static void open_say(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    bool awaited = worker->awaited;
     worker->opened = true;
     pthread_cond_broadcast(&worker->wake);
     pthread_mutex_unlock(&worker->lock);
+    if (!awaited)
+        message_push(&worker->dispatcher->messages, &worker->open_done);
+}
+
+/* False: it is time to stop. */
+static bool pause_for(struct worker *worker, int64_t ns)
+{
+    int64_t until_ns = clock_ns() + ns;
+    struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+
+    pthread_mutex_lock(&worker->lock);
+    while (!worker->stop && clock_ns() < until_ns)
+        pthread_cond_timedwait(&worker->wake, &worker->lock, &until);
+    bool stop = worker->stop;
+    pthread_mutex_unlock(&worker->lock);
+    return !stop;
+}
+
+/* A device that another process holds for itself is tried again and again. */
+static bool device_open(struct worker *worker)
+{
+    for (;;) {
+        device_try(worker);
+        enum status status = worker->open_status;
+        bool again = worker->refusal.reason == REASON_DEVICE_BUSY;
+        open_say(worker); /* from here on the refusal is the dispatcher's */
+        if (status == STATUS_OK)
+            return true;
+        if (!again || !pause_for(worker, worker->retry_ns))
+            return false;
+    }
 }
 
 static void *worker_main(void *opaque)
 {
     struct worker *worker = opaque;
     struct job *job;
+    bool ours = device_open(worker);
 
-    open_device(worker);
-    while (next_job(worker, &job)) {
+    while (ours && next_job(worker, &job)) {
         if (!job)
             continue; /* it was withdrawn in between */
         worker->credit_ns = 0;
         worker->tile_ns = clock_ns();
-        job_run(worker, job);
+        ours = job_run(worker, job);
     }
     worker->backend->close(&worker->other);
     worker->backend->close(&worker->device);
+    pthread_mutex_lock(&worker->lock);
+    worker->exited = true;
+    pthread_cond_broadcast(&worker->wake);
+    pthread_mutex_unlock(&worker->lock);
+    worker_unhold(worker);
     return NULL;
+}
+
+static void wake_init(struct worker *worker)
+{
+    pthread_condattr_t monotonic;
+
+    pthread_mutex_init(&worker->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC); /* the clock of clock_ns */
+    pthread_cond_init(&worker->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
 }
 
 enum status worker_start(struct worker *worker, struct error *error)
 {
-    pthread_mutex_init(&worker->lock, NULL);
-    pthread_cond_init(&worker->wake, NULL);
+    wake_init(worker);
     worker->fast_last = &worker->fast;
-    if (pthread_create(&worker->thread, NULL, worker_main, worker) != 0) {
-        pthread_cond_destroy(&worker->wake);
-        pthread_mutex_destroy(&worker->lock);
-        return FAIL(error, OUT_OF_MEMORY, TEXT("what", "a worker's thread"), INT("needed", 0),
-                    INT("retry_ms", RETRY_MS));
-    }
-    pthread_mutex_lock(&worker->lock);
-    while (!worker->opened)
-        pthread_cond_wait(&worker->wake, &worker->lock);
-    enum status status = worker->open_status;
-    if (status != STATUS_OK && error)
-        *error = worker->open_error;
-    pthread_mutex_unlock(&worker->lock);
-    if (status != STATUS_OK)
-        worker_stop(worker);
-    return status;
+    worker->awaited = true;
+    worker->open_done.handle = handle_open_done;
+    atomic_store(&worker->holders, 2);
+    if (pthread_create(&worker->thread, NULL, worker_main, worker) == 0)
+        return STATUS_OK;
+    worker_unhold(worker);
+    worker_unhold(worker);
+    return FAIL(error, OUT_OF_MEMORY, TEXT("what", "a worker's thread"), INT("needed", 0),
+                INT("retry_ms", RETRY_MS));
 }
 
-void worker_stop(struct worker *worker)
+/* Until *flag, or until then. */
+static bool wait_for(struct worker *worker, const bool *flag, int64_t until_ns)
 {
+    struct timespec until = {.tv_sec = until_ns / 1000000000, .tv_nsec = until_ns % 1000000000};
+
+    while (!*flag && clock_ns() < until_ns)
+        pthread_cond_timedwait(&worker->wake, &worker->lock, &until);
+    return *flag;
+}
+
+bool worker_await(struct worker *worker, int64_t until_ns)
+{
+    pthread_mutex_lock(&worker->lock);
+    bool opened = wait_for(worker, &worker->opened, until_ns);
+    worker->awaited = false;
+    pthread_mutex_unlock(&worker->lock);
+    return opened;
+}
+
+bool worker_stop(struct worker *worker, int64_t patience_ns)
+{
+    bool ended = false;
+
     pthread_mutex_lock(&worker->lock);
     worker->stop = true;
     pthread_cond_broadcast(&worker->wake);
+    if (atomic_load(&worker->pulse) != PULSE_GIVEN_UP)
+        ended = !worker->gpu || wait_for(worker, &worker->exited, clock_ns() + patience_ns);
     pthread_mutex_unlock(&worker->lock);
-    pthread_join(worker->thread, NULL);
-    pthread_cond_destroy(&worker->wake);
-    pthread_mutex_destroy(&worker->lock);
+    if (ended)
+        pthread_join(worker->thread, NULL);
+    else
+        pthread_detach(worker->thread);
+    worker_unhold(worker);
+    return ended;
 }

@@ -367,15 +367,19 @@ static void a_gpu_that_is_not_there_is_a_reason_or_a_fallback(struct check *chec
     struct job_request *request = fit_request(100, 2, 2, 1);
     request->placement.backend = PLACE_GPU;
     request->placement.forbid_fallback = true;
-    check_refused(check, &scene, request, STATUS_NO_DEVICE,
-                  "no gpu device is available: no GPU plug-in is installed");
+    check_refused(
+        check, &scene, request, STATUS_NO_DEVICE,
+        "no gpu device is available: PLUGIN_MISSING: install the GPU plug-in, or nothing on a "
+        "machine without a GPU");
     request = fit_request(100, 2, 2, 1);
     request->placement.backend = PLACE_GPU;
     struct job_view *view = run_request(&scene, request);
     check_equal_i64(check, view->state, JOB_SUCCEEDED);
     check_equal_i64(check, view->report.fallbacks, 1);
-    check_equal_text(check, view->report.fallback[0],
-                     "gpu -> cpu: NO_DEVICE (no GPU plug-in is installed)");
+    check_equal_text(
+        check, view->report.fallback[0],
+        "gpu -> cpu: NO_DEVICE (PLUGIN_MISSING: install the GPU plug-in, or nothing on a "
+        "machine without a GPU)");
     job_view_unpin(&view);
     request = fit_request(100, 2, 2, 1);
     request->placement.threads = 1;
@@ -385,7 +389,10 @@ static void a_gpu_that_is_not_there_is_a_reason_or_a_fallback(struct check *chec
     dispatcher_view(scene.dispatcher, &about);
     check_equal_i64(check, about.devices, 2);
     check_equal_text(check, about.device[0].state, "OK");
-    check_equal_text(check, about.device[1].reason, "no GPU plug-in is installed");
+    check_equal_text(check, about.device[1].state, "ABSENT");
+    check_equal_text(check, about.device[1].reason_name, "PLUGIN_MISSING");
+    check_equal_text(check, about.device[1].reason,
+                     "cannot open '/nowhere/libbary_cuda.so': No such file or directory");
     scene_close(check, &scene);
 }
 

@@ -17,6 +17,7 @@
 
 struct scene {
     char folder[64];
+    const char *backend_dir; /* of plug-ins; NULL: one where there is none */
     struct limits limits;
     struct ledger *ledger;
     struct catalog *catalog;
@@ -29,6 +30,8 @@ struct scene {
 __attribute__((unused)) static bool scene_start(struct scene *scene, int64_t budget)
 {
     struct dispatcher_options options = {.limits = &scene->limits, .threads = 2};
+
+    options.backend_dir = scene->backend_dir ? scene->backend_dir : "/nowhere";
 
     log_set_level(LOG_SILENT);
     if (scene->limits.calls == 0)

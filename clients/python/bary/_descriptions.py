@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 
 import numpy as np
@@ -175,7 +175,26 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class DeviceInfo:
-    """A device of the server; `reason` says why it is not offered."""
+    """A device of the server, or the GPU that it does not have.
+
+    Attributes
+    ----------
+    backend, index, name, isa, build : str, int, str, str, str
+        What it is; `build` is that of its backend or plug-in.
+    state : str
+        "OK", or "ABSENT", "SUSPECT", "QUARANTINED", "OPENING": then nothing runs there.
+    reason_name, reason, advice : str
+        Why it is not offered (a word such as "NO_DRIVER", a sentence) and what to do about it; empty
+        when it is.
+    threads : int
+        Of a CPU.
+    memory_bytes, free_bytes : int
+        What it has; what a GPU could give when it was opened.
+    budget_bytes, reserved_bytes : int
+        What jobs may take of a GPU, and have taken.
+    pinned_budget_bytes, pinned_reserved_bytes : int
+        The same of host memory that is pinned for its copies.
+    """
 
     backend: str
     index: int
@@ -185,6 +204,19 @@ class DeviceInfo:
     threads: int
     isa: str
     memory_bytes: int
+    reason_name: str
+    advice: str
+    build: str
+    free_bytes: int
+    budget_bytes: int
+    reserved_bytes: int
+    pinned_budget_bytes: int
+    pinned_reserved_bytes: int
+
+    @classmethod
+    def of(cls, message: server.Device) -> DeviceInfo:
+        """From the wire."""
+        return cls(**{field.name: getattr(message, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -251,12 +283,7 @@ class ServerInfo:
             grpc_version=message.grpc_version,
             extensions=tuple(message.extensions),
             algorithms=tuple(message.algorithms),
-            devices=tuple(
-                DeviceInfo(
-                    d.backend, d.index, d.name, d.state, d.reason, d.threads, d.isa, d.memory_bytes
-                )
-                for d in message.devices
-            ),
+            devices=tuple(DeviceInfo.of(device) for device in message.devices),
             limits={x.name: LimitInfo(x.name, x.value, x.unit, x.help) for x in message.limits},
             memory_budget_bytes=message.memory_budget_bytes,
             memory_reserved_bytes=message.memory_reserved_bytes,
