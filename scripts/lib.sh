@@ -20,7 +20,7 @@ packages_build=(gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-compiler
     protobuf-c-compiler libprotobuf-c-dev libgrpc-dev libsqlite3-dev libssl-dev libmicrohttpd-dev
     libjansson-dev libinih-dev)
 packages_python=(python3 python3-venv)
-packages_test=(clang clang-format clang-tidy libclang-rt-14-dev libomp-dev libomp-14-dev llvm-14 valgrind)
+packages_test=(clang clang-format clang-tidy libclang-rt-14-dev libomp-dev libomp-14-dev llvm-14 valgrind libfaketime)
 
 # Prints those of the packages that are not installed.
 packages_missing() {

@@ -1,4 +1,4 @@
-# The long trials of ./test --long MINUTES: kills, soak, and every fuzz target. Sourced by ./test.
+# The long trials of ./test --long MINUTES: kills, soak, load, and every fuzz target. Sourced by ./test.
 #
 # build/trials/ holds one file per trial, appended to: a line of JSON per round. A trial's next round takes the next
 # seed, so a later call goes on where the last one stopped. The minutes are shared between the trials in turn.
@@ -17,7 +17,7 @@ trial_round() {
     status=$?
     printf '{"trial": "%s", "seed": %d, "commit": "%s", "ended": "%s", "seconds": %d, "exit": %d, "words": %s}\n' \
         "$name" "$seed" "$(git rev-parse --short HEAD)" "$(date -u +%FT%TZ)" $((SECONDS - begun)) $status \
-        "$(grep -E '^[0-9]+ kills|^soak:|passed|failed|stat::number_of_executed_units' "$trials/$name-$seed.log" | tail -n 3 |
+        "$(grep -E '^[0-9]+ kills|^soak:|p99|passed|failed|stat::number_of_executed_units' "$trials/$name-$seed.log" | tail -n 3 |
             python3 -c 'import json, sys; print(json.dumps(sys.stdin.read().strip()))')" >>"$trials/$name.jsonl"
     tail -n 1 "$trials/$name.jsonl"
     [ $status = 0 ] && rm -f "$trials/$name-$seed.log" && return 0
@@ -33,6 +33,10 @@ trial_kills() {
 trial_soak() {
     BARYD=$PWD/build/dev/rpc/baryd BARY_SOAK_MINUTES=$soak_minutes BARY_SOAK_SEED=$SEED \
         "$python" -m pytest -q -s -p no:cacheprovider tests/service/test_soak.py
+}
+
+trial_load() {
+    BARYD=$PWD/build/dev/rpc/baryd BARY_LOAD_SECONDS=30 "$python" -m pytest -q -s -p no:cacheprovider tests/service/test_load.py
 }
 
 # Every test there is, in random order beside a busy machine: what flakes shows.
@@ -71,6 +75,7 @@ long_trials() {
     while :; do
         trial_round kills trial_kills
         [ $SECONDS -lt $end ] && trial_round soak trial_soak
+        [ $SECONDS -lt $end ] && trial_round load trial_load
         [ $SECONDS -lt $end ] && trial_round flakes trial_flakes
         for name in $(fuzz_targets); do
             [ $SECONDS -lt $end ] && trial_round "$name" trial_fuzz "$name"
