@@ -50,23 +50,42 @@ void warp_collective(unsigned mask, void *operand, exchange run, bool orders_mem
         CUEMU_ACQUIRE(order);
 }
 
+/* A fence orders nothing by itself: it takes an atomic behind it that tells, and an atomic before a fence
+ * of another thread that hears. So a fence remembers the thread's past, the next atomic makes it known,
+ * and a fence is ordered behind all that are known. */
+void fence_device()
+{
+    struct fiber *me = running;
+    struct grid *grid = grid_now;
+    for (size_t i = 0; i < grid->told_count; i++)
+        CUEMU_ACQUIRE(grid->told[i]);
+    CUEMU_RELEASE(&me->block->order->fence[me->index][me->fences & 1]);
+    me->fence_untold = true;
+}
+
+static void fence_tell(struct fiber *me)
+{
+    struct grid *grid = grid_now;
+    if (grid->told_count == grid->told_most)
+        found("%zu fences with an atomic behind them, as many as the emulator holds",
+              grid->told_most);
+    grid->told[grid->told_count++] = &me->block->order->fence[me->index][me->fences++ & 1];
+    me->fence_untold = false;
+}
+
 void atomic_point()
 {
-    if (settings.yield && running != &scheduler)
+    struct fiber *me = running;
+    if (me->fence_untold)
+        fence_tell(me);
+    if (settings.yield && me->block)
         fiber_wait(); /* still ready: it goes to the end of the line */
 }
 
-static struct order_point device_fence;
-void fence_device()
-{
-    CUEMU_RELEASE(&device_fence);
-    CUEMU_ACQUIRE(&device_fence);
-    atomic_point();
-}
 void fence_block()
 {
-    CUEMU_RELEASE(&running->block->order->fence);
-    CUEMU_ACQUIRE(&running->block->order->fence);
+    CUEMU_RELEASE(&running->block->order->block_fence);
+    CUEMU_ACQUIRE(&running->block->order->block_fence);
 }
 
 int lane_of_thread()

@@ -35,7 +35,8 @@ using exchange = void (*)(void *const *lane, unsigned mask);
 int block_barrier(int predicate, enum fold fold, place here);
 /* Waits for the lanes of `mask`. run may be NULL. orders_memory: __syncwarp does, shuffles do not. */
 void warp_collective(unsigned mask, void *operand, exchange run, bool orders_memory, place here);
-/* Before each atomic: with CUEMU_YIELD another thread may go first. */
+/* Before each atomic: it tells others of this thread's last fence, and with CUEMU_YIELD another thread may
+ * go first. */
 void atomic_point();
 void fence_device();
 void fence_block();

@@ -37,6 +37,8 @@ struct fiber {
     void *context;    /* of the race detector */
     void *fake_stack; /* of the address sanitizer */
     struct copies *copies;
+    unsigned fences;   /* of the device, so far */
+    bool fence_untold; /* no atomic has come behind the last fence */
 
     struct block *block; /* NULL: the scheduler */
     uint3 thread, block_index;

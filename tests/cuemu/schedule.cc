@@ -7,10 +7,14 @@
 
 namespace cuemu
 {
+
+struct grid *grid_now;
+
+/* Threads that fence and then speak: one a block, as a rule. */
+enum { TOLD_MOST = 1 << 16 };
+
 namespace
 {
-
-struct grid *now; /* the grid under way: the lock is held, so there is one at most */
 
 template <class T>
 T *taken(size_t count)
@@ -79,6 +83,8 @@ void thread_begin(struct grid *grid, struct block *block, unsigned thread)
     fiber->index = thread;
     fiber->thread = split(thread, grid->config->blockDim);
     fiber->copies->count = fiber->copies->groups = fiber->copies->open = 0;
+    fiber->fences = 0;
+    fiber->fence_untold = false;
     block->fiber[thread] = fiber;
     block->warp[thread / 32].lanes |= 1u << thread % 32;
 }
@@ -216,6 +222,8 @@ void grid_open(struct grid *grid)
     grid->free_set = taken<unsigned>(grid->sets);
     grid->turn = taken<uint64_t>(grid->blocks);
     grid->block = taken<struct block>(grid->resident);
+    grid->told_most = TOLD_MOST;
+    grid->told = taken<struct order_point *>(grid->told_most);
     for (unsigned set = 0; set < grid->sets; set++)
         set_return(grid, set);
     order_draw(grid);
@@ -230,6 +238,7 @@ void grid_close(struct grid *grid)
     free(grid->free_set);
     free(grid->turn);
     free(grid->block);
+    free(grid->told);
 }
 
 } // namespace
@@ -241,16 +250,16 @@ void fibers_wake(struct fiber **list, size_t count)
     for (size_t i = 0; i < count; i++) {
         struct fiber *fiber = list[settings.order == ORDER_DOWN ? count - 1 - i : i];
         fiber->state = FIBER_READY;
-        ready_push(now, fiber);
+        ready_push(grid_now, fiber);
     }
 }
 
 void fiber_body()
 {
     for (;;) {
-        CUEMU_ACQUIRE(now->start);
-        now->call->run();
-        CUEMU_RELEASE(now->end);
+        CUEMU_ACQUIRE(grid_now->start);
+        grid_now->call->run();
+        CUEMU_RELEASE(grid_now->end);
         running->state = FIBER_DONE;
         fiber_wait();
     }
@@ -265,7 +274,7 @@ void grid_run(const struct cudaLaunchConfig_t *config, const void *kernel, struc
     grid.call = call;
     grid.pool = pool;
     grid_open(&grid);
-    now = &grid;
+    grid_now = &grid;
     ::gridDim = config->gridDim;
     ::blockDim = config->blockDim;
     scheduler.context = context_current();
@@ -281,7 +290,7 @@ void grid_run(const struct cudaLaunchConfig_t *config, const void *kernel, struc
         step(&grid, next);
     }
     CUEMU_ACQUIRE(grid.end);
-    now = nullptr;
+    grid_now = nullptr;
     grid_close(&grid);
 }
 

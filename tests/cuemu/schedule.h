@@ -11,9 +11,10 @@ enum { WARPS_MOST = THREADS_MOST / 32, SHARED_GUARD = 128, CONTEXTS_A_WARP_MOST 
 
 /* What tells a race detector that a barrier orders: two objects for a block and for a warp, used in turn,
  * else a fast thread's next phase would leak order into a slow thread's last one. A collective of a part
- * of a warp has one of its own. Fresh ones for each block. */
+ * of a warp has one of its own, and each thread two for its device-wide fences. Fresh ones for each block. */
 struct block_order {
-    struct order_point fence, barrier[2], warp[WARPS_MOST][2], part[WARPS_MOST];
+    struct order_point block_fence, barrier[2], warp[WARPS_MOST][2], part[WARPS_MOST];
+    struct order_point fence[THREADS_MOST][2];
 };
 
 struct warp {
@@ -68,7 +69,11 @@ struct grid {
     char *arena;
     size_t arena_bytes, stride;
     struct order_point *start, *end;
+    /* Fences that an atomic came behind: what a later fence is ordered behind. */
+    struct order_point **told;
+    size_t told_count, told_most;
 };
+extern struct grid *grid_now; /* the lock is held, so there is one at most; NULL: none */
 
 /* barrier.cc: called by the scheduler for the fiber that came back to it. */
 void block_arrive(struct fiber *fiber);

@@ -3,8 +3,8 @@
  *  1. The lock is held by every entry of the API from its first line to its last, launches included, so
  *     any thread may call. It is a futex of our own: a race detector must not take it for an order that
  *     CUDA promises.
- *  2. These files are compiled without -fsanitize=thread, and hold no container of the standard library,
- *     whose code a linker would merge with an instrumented copy. */
+ *  2. These files, all but seen.cc, are compiled without -fsanitize=thread, and hold no container of the
+ *     standard library, whose code a linker would merge with an instrumented copy. */
 #ifndef BARY_TESTS_CUEMU_STATE_H
 #define BARY_TESTS_CUEMU_STATE_H
 
@@ -118,6 +118,11 @@ void spoil_begin();
 void spoil_end();
 int current_device();
 void current_device_set(int device);
+
+/* ---- seen.cc: compiled with the sanitizers, for they are to judge it ---- */
+
+void seen_copy(char *to, const char *from, size_t bytes);
+void seen_set(char *to, int value, size_t bytes);
 
 /* ---- schedule.cc ---- */
 

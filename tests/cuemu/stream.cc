@@ -5,7 +5,6 @@
  * To a race detector a stream is a thread: a call is ordered behind the host's past, and the host behind
  * the stream only where it waits. */
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "tests/cuemu/state.h"
@@ -103,9 +102,9 @@ void copy_run(const struct op *op)
     for (size_t row = 0; row < op->height; row++) {
         char *to = op->to + row * op->to_pitch;
         if (op->kind == OP_SET)
-            memset(to, op->value, op->width);
+            seen_set(to, op->value, op->width);
         else
-            memcpy(to, op->from + row * op->from_pitch, op->width);
+            seen_copy(to, op->from + row * op->from_pitch, op->width);
     }
     memory_hide();
 }
