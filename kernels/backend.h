@@ -199,8 +199,10 @@ struct fits_out {
 };
 /* What a batch of problems of up to so many rows and clusters costs. */
 struct fits_plan {
-    int64_t device_bytes; /* beside rows, centers and labels, for any number of problems */
-    double problem_ns; /* expected time of one, the device full; the caller cuts calls to 15 ms */
+    int64_t
+        device_bytes; /* beside rows, centers and labels, for any number of problems; 0 on a CPU */
+    int64_t host_bytes; /* beside what struct fits and fits_out point to, in the same way */
+    double problem_ns;  /* expected time of one, the device full; the caller cuts calls to 15 ms */
 };
 
 struct device; /* opaque, one owner thread */

@@ -7,11 +7,10 @@
 #include "host/base/memory.h"
 #include "kernels/grid.h"
 
-#define VALUE_MAX 0x1p500
 #define VALUE_LIMIT "within +-2^500 (3.27e150)"
 #define EXTENT_MAX 0x1p1020
 
-static enum status weight_refused(int64_t row, double value, const char *limit, struct error *error)
+enum status weight_refused(int64_t row, double value, const char *limit, struct error *error)
 {
     char what[64];
 
@@ -23,9 +22,8 @@ static enum status weight_refused(int64_t row, double value, const char *limit, 
 static enum status weights_check(const double *sample_weight, int64_t rows, struct error *error)
 {
     for (int64_t i = 0; i < rows; i++)
-        if (!(sample_weight[i] >= 0 && sample_weight[i] <= VALUE_MAX))
-            return weight_refused(i, sample_weight[i], "finite, >= 0 and at most 2^500 (3.27e150)",
-                                  error);
+        if (!(sample_weight[i] >= 0 && sample_weight[i] <= WEIGHT_MAX))
+            return weight_refused(i, sample_weight[i], WEIGHT_LIMIT, error);
     return STATUS_OK;
 }
 
@@ -155,10 +153,7 @@ enum status weights_check_extent(const struct weights *weights, const struct fac
     }
     if (weights->largest * sum <= EXTENT_MAX)
         return STATUS_OK;
-    return weight_refused(weights->largest_row, weights->largest,
-                          "so small that its product with the sum of squared column ranges stays "
-                          "within 2^1020 (1.1e307)",
-                          error);
+    return weight_refused(weights->largest_row, weights->largest, EXTENT_LIMIT, error);
 }
 
 enum status facts_check(const char *name, const struct facts *facts, struct error *error)

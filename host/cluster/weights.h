@@ -7,6 +7,13 @@
 
 #include "host/cluster/fit.h"
 
+#define VALUE_MAX 0x1p500 /* of a value or a given center */
+#define WEIGHT_MAX 0x1p500
+#define WEIGHT_LIMIT "finite, >= 0 and at most 2^500 (3.27e150)"
+#define EXTENT_LIMIT                                                         \
+    "so small that its product with the sum of squared column ranges stays " \
+    "within 2^1020 (1.1e307)"
+
 struct weights {
     double *weight;      /* a double a row, memory_new'ed, or NULL: all ones */
     int64_t taking_part; /* rows */
@@ -21,6 +28,8 @@ struct weights {
 enum status weights_make(const struct fit_input *input, enum non_finite non_finite,
                          struct weights *out, struct error *error);
 void weights_free(struct weights *weights);
+/* OUT_OF_RANGE of a row's weight; limit: WEIGHT_LIMIT or EXTENT_LIMIT. */
+enum status weight_refused(int64_t row, double value, const char *limit, struct error *error);
 
 /* w_max * sum over columns of (hi - lo)^2 must stay within 2^1020, so that no term of a sum
  * overflows. [lo, hi] covers rows and centers (NULL: rows alone). OUT_OF_RANGE names the row. */

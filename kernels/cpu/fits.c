@@ -87,7 +87,7 @@ enum status cpu_fits_plan(const struct device *device, const struct fits *fits, 
         return STATUS_UNSUPPORTED;
     ns +=
         PROBLEM_NS + (double)fits->n_init * ROW_NS * (double)(rows * (2 + small.fits->columns / 4));
-    *out = (struct fits_plan){.device_bytes = (int64_t)bytes * threads, .problem_ns = ns / threads};
+    *out = (struct fits_plan){.host_bytes = (int64_t)bytes * threads, .problem_ns = ns / threads};
     return STATUS_OK;
 }
 

@@ -71,7 +71,7 @@ enum status ref_fits_plan(const struct device *device, const struct fits *fits, 
     if (bytes == 0 || bytes > FITS_PROBLEM_BYTES ||
         rows > FITS_PROBLEM_BYTES / (int64_t)sizeof(double) / fits->columns)
         return STATUS_UNSUPPORTED;
-    *out = (struct fits_plan){.device_bytes = (int64_t)bytes, .problem_ns = ns};
+    *out = (struct fits_plan){.host_bytes = (int64_t)bytes, .problem_ns = ns};
     return STATUS_OK;
 }
 

@@ -1,0 +1,359 @@
+/* law_batch_host.c - a batch over a device: however it is cut, each problem is its fit alone. */
+#include <math.h>
+
+#include "host/cluster/batch.h"
+#include "tests/laws/batch_case.h"
+
+static const int threads[] = {1, 3, 0};
+
+/* A case as batch_fit takes it, with some n_clusters that nobody can have. */
+struct asked {
+    struct batch_case batch;
+    struct data data;
+    struct view view;
+    int64_t *n_clusters;
+    struct batch_input input;
+    struct kmeans_params params;
+};
+
+static bool asked_open(struct check *check, struct asked *asked, uint64_t seed, int64_t chunk_rows)
+{
+    int64_t problems, values;
+
+    asked->batch = case_new(seed, seed % 10 ? 30 : 300, 6);
+    problems = asked->batch.fits.problems;
+    asked->data =
+        data_new(asked->batch.fits.number, asked->batch.row[problems], asked->batch.fits.columns);
+    values = asked->data.rows * asked->data.columns;
+    memcpy(asked->data.values, asked->batch.values,
+           (size_t)values * (asked->data.number == NUMBER_F32 ? sizeof(float) : sizeof(double)));
+    if (!view_open(check, &asked->data, chunk_rows, &asked->view))
+        return false;
+    asked->params = case_params(&asked->batch, 0);
+    asked->params.init_centers = asked->batch.fits.centers;
+    asked->n_clusters = calloc((size_t)problems, sizeof *asked->n_clusters);
+    for (int64_t p = 0; p < problems; p++) {
+        asked->n_clusters[p] = asked->batch.center[p + 1] - asked->batch.center[p];
+        if (!asked->params.init_centers && (seed + (uint64_t)p) % 7 == 0)
+            asked->n_clusters[p] = p % 2 ? 0 : (int64_t)1 << 40;
+    }
+    asked->input = (struct batch_input){.name = "X",
+                                        .matrix = &asked->view.matrix,
+                                        .sample_weight = asked->batch.weight,
+                                        .problems = problems,
+                                        .row = asked->batch.row,
+                                        .n_clusters = asked->n_clusters,
+                                        .random_state = asked->batch.random_state,
+                                        .init_rows = asked->batch.center[problems]};
+    return true;
+}
+
+static void asked_close(struct asked *asked)
+{
+    view_close(&asked->view);
+    data_free(&asked->data);
+    free(asked->n_clusters);
+    case_free(&asked->batch);
+}
+
+/* Some weights that no fit takes, and centers too: those are the host's to find. */
+static void asked_spoil(struct asked *asked, uint64_t seed)
+{
+    int64_t rows = asked->data.rows, centers = asked->input.init_rows * asked->data.columns;
+
+    for (int64_t i = (int64_t)(seed % 50); asked->batch.weight && i < rows; i += 97)
+        asked->batch.weight[i] = i % 2 ? -1 : (double)NAN;
+    for (int64_t i = (int64_t)(seed % 50); asked->params.init_centers && i < centers; i += 89)
+        asked->batch.centers[i] = i % 2 ? (double)INFINITY : -0.0;
+}
+
+static void same_error(struct check *check, const struct batch_result *result, int64_t p,
+                       const struct error *want)
+{
+    char got_text[1024], want_text[1024];
+    struct error got = {0};
+
+    check_equal_i64(check, batch_error(result, "X", p, &got), want->status);
+    check_equal_text(check, error_message(&got, got_text, sizeof got_text),
+                     error_message(want, want_text, sizeof want_text));
+}
+
+static void same_fit(struct check *check, const struct batch_result *result, int64_t p,
+                     const struct kmeans_result *want)
+{
+    const struct fits_result *found = &result->problem[p];
+    const struct kmeans_result got = {.centers =
+                                          result->centers + result->center[p] * result->columns,
+                                      .labels = result->labels + result->row[p],
+                                      .sizes = result->sizes + result->center[p],
+                                      .inertia = found->inertia,
+                                      .n_iter = found->n_iter,
+                                      .run = found->run,
+                                      .stop = (enum stop_reason)found->stop,
+                                      .fingerprint = found->fingerprint,
+                                      .empty = found->empty,
+                                      .distinct_below = found->distinct_below,
+                                      .skipped = found->skipped};
+
+    results_equal(check, &got, want);
+}
+
+static void problem_is_alone(struct check *check, const struct machine *ref, struct asked *asked,
+                             int64_t p, const struct batch_result *result)
+{
+    struct kmeans_result want = {0};
+    struct error error = {0};
+    char name[48];
+
+    snprintf(name, sizeof name, "X[%" PRId64 "]", p);
+    int64_t held = asked->batch.center[p + 1];
+    if (!asked->params.init_centers) /* the case's own offsets say what alone is asked for */
+        asked->batch.center[p + 1] = asked->batch.center[p] + asked->n_clusters[p];
+    enum status status = case_alone(ref, &asked->batch, p, name, &want, &error);
+    asked->batch.center[p + 1] = held;
+    if (check_equal_i64(check, result->problem[p].status, status)) {
+        if (status == STATUS_OK)
+            same_fit(check, result, p, &want);
+        else
+            same_error(check, result, p, &error);
+    }
+    kmeans_result_free(&want);
+}
+
+static void batch_is_alone(struct check *check, const struct machine *ref,
+                           const struct machine *machine, struct asked *asked)
+{
+    struct batch_result result = {0};
+    struct error error = {0};
+    char text[512];
+    int64_t failed = 0;
+    enum status status = batch_fit(machine->backend, machine->device, &asked->input, &asked->params,
+                                   NULL, &result, &error);
+
+    if (status != STATUS_OK) {
+        check_failed(check, __FILE__, __LINE__, "%s", error_message(&error, text, sizeof text));
+        return;
+    }
+    for (int64_t p = 0; p < asked->input.problems; p++) {
+        check_note(check, "%s seed=%" PRIu64 " chunks=%d problem=%" PRId64, machine->name,
+                   asked->batch.seed, asked->view.matrix.chunks, p);
+        problem_is_alone(check, ref, asked, p, &result);
+        failed += result.problem[p].status != STATUS_OK;
+    }
+    check_equal_i64(check, result.failed, failed);
+    batch_result_free(&result);
+}
+
+/* The same device without `fits`: every problem is an ordinary fit. */
+static void without_fits(struct machines *machines, struct backend *plain)
+{
+    *plain = *machines->machine[1].backend;
+    plain->fits = NULL;
+    machines->machine[machines->count] = machines->machine[1];
+    machines->machine[machines->count].backend = plain;
+    snprintf(machines->machine[machines->count].name, 48, "without fits");
+}
+
+static void each_problem_is_its_fit_alone(struct check *check)
+{
+    static const int64_t chunks[] = {0, 1, 13, 100};
+    struct machines machines = machines_open(check, threads);
+    struct backend plain;
+
+    without_fits(&machines, &plain);
+    for (uint64_t seed = 1; seed <= 160 && check->failures < 20; seed++) {
+        struct asked asked = {.n_clusters = NULL};
+        if (asked_open(check, &asked, seed, chunks[seed % 4])) {
+            if (seed % 3 == 0)
+                asked_spoil(&asked, seed);
+            for (int m = 0; m <= machines.count; m++)
+                batch_is_alone(check, &machines.machine[0], &machines.machine[m], &asked);
+        }
+        asked_close(&asked);
+    }
+    machines_close(&machines);
+}
+
+/* Problems too large for `fits` among small ones. */
+static void large_problems_are_ordinary_fits(struct check *check)
+{
+    struct machines machines = machines_open(check, threads);
+    struct data data = data_blobs(NUMBER_F32, 9000, 3, 5, 1, 4);
+    int64_t row[] = {0, 40, 8100, 8103, 9000};
+    struct view view;
+    struct kmeans_params params = kmeans_params_default();
+    struct batch_result result = {0};
+    const struct machine *machine = &machines.machine[1];
+
+    params.n_clusters = 5;
+    if (view_open(check, &data, 0, &view)) {
+        struct batch_input input = {.name = "X", .matrix = &view.matrix, .problems = 4, .row = row};
+        check_equal_i64(
+            check,
+            batch_fit(machine->backend, machine->device, &input, &params, NULL, &result, NULL),
+            STATUS_OK);
+        check_equal_i64(check, result.failed, 1); /* 3 rows */
+        check_equal_i64(check, result.problem[2].status, STATUS_TOO_FEW_ROWS);
+        check_equal_i64(check, result.ordinary, 2);
+        struct data large = data_new(NUMBER_F32, 8060, 3);
+        memcpy(large.values, (const float *)data.values + 40 * 3, 8060 * 3 * sizeof(float));
+        struct kmeans_result want;
+        if (law_fit(check, &machines.machine[0], &large, 0, &params, &want))
+            same_fit(check, &result, 1, &want);
+        kmeans_result_free(&want);
+        data_free(&large);
+        view_close(&view);
+    }
+    batch_result_free(&result);
+    data_free(&data);
+    machines_close(&machines);
+}
+
+struct told {
+    int times, most;
+    double fraction;
+    bool fell;
+};
+
+static enum status tell(void *context, const struct fit_progress *progress, struct error *error)
+{
+    struct told *told = context;
+
+    told->fell |= progress->fraction < told->fraction;
+    told->fraction = progress->fraction;
+    if (++told->times < told->most)
+        return STATUS_OK;
+    return FAIL(error, CANCELLED, TEXT("why", "the test said so"));
+}
+
+/* About 200 ms of problems: a turn at least every few of them, and what it says ends the batch. */
+static void turns_come_between_calls(struct check *check)
+{
+    enum { PROBLEMS = 12000, ROWS = 60 };
+    struct machines machines = machines_open(check, threads);
+    struct data data = data_blobs(NUMBER_F64, PROBLEMS * ROWS, 4, 3, 1, 4);
+    int64_t *row = malloc((PROBLEMS + 1) * sizeof *row);
+    struct view view;
+    struct kmeans_params params = kmeans_params_default();
+    struct batch_result result = {0};
+    struct error error = {0};
+    const struct machine *machine = &machines.machine[1];
+
+    for (int64_t p = 0; p <= PROBLEMS; p++)
+        row[p] = p * ROWS;
+    params.n_clusters = 3;
+    if (view_open(check, &data, 0, &view)) {
+        struct batch_input input = {
+            .name = "X", .matrix = &view.matrix, .problems = PROBLEMS, .row = row};
+        struct told told = {.most = 1 << 30}, once = {.most = 3};
+        struct turn turn = {tell, &told}, stop = {tell, &once};
+        check_equal_i64(
+            check,
+            batch_fit(machine->backend, machine->device, &input, &params, &turn, &result, &error),
+            STATUS_OK);
+        check_true(check, told.times >= 3 && !told.fell && told.fraction == 1);
+        check_equal_i64(check, result.failed, 0);
+        batch_result_free(&result);
+        check_equal_i64(
+            check,
+            batch_fit(machine->backend, machine->device, &input, &params, &stop, &result, &error),
+            STATUS_CANCELLED);
+        check_true(check, once.times == 3 && result.labels == NULL);
+        view_close(&view);
+    }
+    free(row);
+    data_free(&data);
+    machines_close(&machines);
+}
+
+struct wrong {
+    const char *what;
+    int64_t row[3];
+    int64_t problems, init_rows;
+    enum status status;
+};
+
+static void what_all_problems_share_is_checked_first(struct check *check)
+{
+    static const struct wrong wrongs[] = {
+        {"row_offsets[0]", {1, 2, 4}, 2, 0, STATUS_OUT_OF_RANGE},
+        {"row_offsets[1]", {0, 5, 4}, 2, 0, STATUS_OUT_OF_RANGE},
+        {"row_offsets[2]", {0, 3, 2}, 2, 0, STATUS_OUT_OF_RANGE},
+        {"row_offsets[2]", {0, 1, 3}, 2, 0, STATUS_OUT_OF_RANGE},
+        {"row_offsets[2]", {0, 1, 5}, 2, 0, STATUS_OUT_OF_RANGE},
+        {"the number of problems", {0, 4, 4}, -1, 0, STATUS_OUT_OF_RANGE},
+        {"init_centers", {0, 2, 4}, 2, 3, STATUS_SHAPE_MISMATCH},
+        {"init_centers", {0, 2, 4}, 2, 5, STATUS_SHAPE_MISMATCH},
+    };
+    struct machines machines = machines_open(check, threads);
+    const struct machine *machine = &machines.machine[0];
+    struct data data = data_blobs(NUMBER_F64, 4, 1, 1, 1, 4);
+    struct view view;
+    const double centers[5] = {0};
+
+    if (view_open(check, &data, 0, &view))
+        for (size_t i = 0; i < sizeof wrongs / sizeof *wrongs; i++) {
+            struct kmeans_params params = kmeans_params_default();
+            struct batch_input input = {.name = "X",
+                                        .matrix = &view.matrix,
+                                        .problems = wrongs[i].problems,
+                                        .row = wrongs[i].row,
+                                        .init_rows = wrongs[i].init_rows};
+            struct batch_result result = {0};
+            struct error error = {0};
+            struct cost cost;
+            params.n_clusters = 2;
+            params.init_centers = wrongs[i].init_rows ? centers : NULL;
+            check_note(check, "case %zu", i);
+            check_equal_i64(check,
+                            batch_fit(machine->backend, machine->device, &input, &params, NULL,
+                                      &result, &error),
+                            wrongs[i].status);
+            check_equal_text(check, error_value(&error, "what"), wrongs[i].what);
+            check_equal_i64(
+                check, batch_plan(machine->backend, machine->device, &input, &params, &cost, NULL),
+                wrongs[i].status);
+        }
+    view_close(&view);
+    data_free(&data);
+    machines_close(&machines);
+}
+
+/* A plan counts arrays by their sizes and time by problems. */
+static void a_plan_grows_with_its_problems(struct check *check)
+{
+    struct machines machines = machines_open(check, threads);
+    const struct machine *machine = &machines.machine[1];
+    int64_t row[301];
+    struct matrix matrix = {.number = NUMBER_F32, .columns = 4};
+    struct kmeans_params params = kmeans_params_default();
+    struct cost few = {0}, many = {0};
+
+    params.n_clusters = 3;
+    for (int64_t p = 0; p <= 300; p++)
+        row[p] = p * 100;
+    matrix.rows = 10000;
+    struct batch_input input = {.name = "X", .matrix = &matrix, .problems = 100, .row = row};
+    check_equal_i64(check,
+                    batch_plan(machine->backend, machine->device, &input, &params, &few, NULL),
+                    STATUS_OK);
+    input.problems = 300;
+    matrix.rows = 30000;
+    check_equal_i64(check,
+                    batch_plan(machine->backend, machine->device, &input, &params, &many, NULL),
+                    STATUS_OK);
+    check_near(check, many.expected_ns, 3 * few.expected_ns, 1e-9);
+    int64_t each = 100 * 4 + 3 * 4 * 8 + 3 * 8 + (int64_t)sizeof(struct fits_result);
+    check_true(check, many.host_bytes - few.host_bytes >= 200 * each &&
+                          many.host_bytes - few.host_bytes < 200 * 2 * each);
+    check_true(check, few.quiet_ns >= 1e6 && few.device_bytes == 0);
+    params.history = true;
+    check_equal_i64(check,
+                    batch_plan(machine->backend, machine->device, &input, &params, &many, NULL),
+                    STATUS_UNSUPPORTED);
+    machines_close(&machines);
+}
+
+CHECKS(CLAIM(each_problem_is_its_fit_alone), CLAIM(large_problems_are_ordinary_fits),
+       CLAIM(turns_come_between_calls), CLAIM(what_all_problems_share_is_checked_first),
+       CLAIM(a_plan_grows_with_its_problems))
