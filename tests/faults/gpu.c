@@ -18,6 +18,7 @@
 EXPORT fake_gpu_set_words fake_gpu_set;
 EXPORT fake_gpu_call fake_gpu_release;
 EXPORT fake_gpu_number fake_gpu_hanging, fake_gpu_used;
+EXPORT fake_gpu_count fake_gpu_calls;
 EXPORT backend_plugin bary_plugin;
 
 enum { DEVICES_MOST = 8, FAILS_MOST = 16 };
@@ -36,6 +37,7 @@ struct fail {
 static struct order {
     pthread_mutex_t lock;
     pthread_cond_t wake;
+    bool read;
     int devices, fails, opens;
     int64_t memory, free, tile_rows;
     double row_ns, tile_ns, copy_ns; /* row_ns 0: ref's over 100 */
@@ -130,6 +132,7 @@ static void order_read(const char *words)
 {
     char copy[2048], *rest = NULL;
 
+    order.read = true;
     order.devices = 1;
     order.free = INT64_C(1) << 30;
     order.memory = order.tile_rows = 0;
@@ -173,6 +176,14 @@ int64_t fake_gpu_hanging(void)
     return hanging;
 }
 
+int64_t fake_gpu_calls(int word)
+{
+    pthread_mutex_lock(&order.lock);
+    int64_t calls = order.fail[word].calls;
+    pthread_mutex_unlock(&order.lock);
+    return calls;
+}
+
 int64_t fake_gpu_used(void)
 {
     pthread_mutex_lock(&order.lock);
@@ -185,13 +196,15 @@ int64_t fake_gpu_used(void)
 
 static enum action action_now(const char *entry, int device)
 {
+    enum action action = ACT_NONE;
+
     for (int i = 0; i < order.fails; i++) {
         struct fail *fail = &order.fail[i];
         if (strcmp(fail->entry, entry) == 0 && (fail->device < 0 || fail->device == device) &&
             ++fail->calls == fail->nth)
-            return fail->action;
+            action = fail->action;
     }
-    return ACT_NONE;
+    return action;
 }
 
 static void hang(void)
@@ -247,12 +260,9 @@ static bool bytes_move(struct fake_device *device, int64_t bytes)
 
 static int devices(struct device_info *info, int most, struct refusal *why)
 {
-    static bool read;
-
     pthread_mutex_lock(&order.lock);
-    if (!read)
+    if (!order.read)
         order_read(getenv("BARY_FAKE_GPU"));
-    read = true;
     int count = order.absent == REASON_NONE ? order.devices : 0;
     if (count == 0)
         refuse(why, STATUS_NO_DEVICE, order.absent, "the fake driver said no with error 999");

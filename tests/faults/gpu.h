@@ -20,9 +20,11 @@
 #include <stdint.h>
 
 /* The library's, for dlsym: fake_gpu_set (counts start anew), fake_gpu_release (lets what hangs return),
- * fake_gpu_hanging (threads that hang), fake_gpu_used (device bytes that works and blocks hold). */
+ * fake_gpu_hanging (threads that hang), fake_gpu_used (device bytes that works and blocks hold),
+ * fake_gpu_calls (of the entry that a fail= word names, counted from 0). */
 typedef void fake_gpu_set_words(const char *words);
 typedef void fake_gpu_call(void);
 typedef int64_t fake_gpu_number(void);
+typedef int64_t fake_gpu_count(int word);
 
 #endif
