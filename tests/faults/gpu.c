@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "kernels/ref/work.h"
+#include "kernels/selftest.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -275,6 +276,16 @@ static int devices(struct device_info *info, int most, struct refusal *why)
     return count;
 }
 
+/* Only then does open test the device, so that all other counts begin with the first job. */
+static bool wrong_is_ordered(void)
+{
+    bool wrong = false;
+
+    for (int i = 0; i < order.fails; i++)
+        wrong |= order.fail[i].action == ACT_WRONG;
+    return wrong;
+}
+
 static enum status open_device(int index, const struct device_options *options, struct device **out,
                                struct refusal *why)
 {
@@ -307,6 +318,11 @@ static enum status open_device(int index, const struct device_options *options, 
         free(device);
         return refuse(why, STATUS_DEVICE_LOST, REASON_DEVICE_LOST,
                       "the fake device was lost in open");
+    }
+    if (wrong_is_ordered() && !selftest_passes(bary_plugin(FAKE_ABI), &device->base)) {
+        free(device);
+        return refuse(why, STATUS_DEVICE_LOST, REASON_DEVICE_WRONG,
+                      "its results differ from the reference's");
     }
     *out = &device->base;
     return STATUS_OK;
