@@ -59,6 +59,7 @@ static inline struct limits limits_default(void)
 #define ITERATIONS_MAX ((int64_t)1000000)
 #define N_INIT_MAX ((int64_t)10000)
 #define PROBLEMS_MAX ((int64_t)1 << 31)
+#define BATCH_PROBLEMS_MAX 65536
 #define NAME_BYTES_MAX 63
 #define TAGS_MAX 16
 #define STRING_BYTES_MAX 4096

@@ -1,7 +1,7 @@
-/* clustering_service.c - Fit and Evaluate: a job is made, perhaps waited for, and the call answered
+/* clustering_service.c - Fit, FitBatch and Evaluate: a job is made, perhaps waited for, and the call answered
  * with it. Predict is in predict.c, PredictStream in predict_stream.c.
  *
- * A client that leaves cancels an ephemeral fit and a fast evaluation; a job goes on. */
+ * A client that leaves cancels an ephemeral fit or batch and a fast evaluation; a job goes on. */
 #include <string.h>
 
 #include "host/base/clock.h"
@@ -56,11 +56,42 @@ static void submit(struct call *call, struct job_request *request)
     job_submit(call_service(call)->dispatcher, request, answer_take, NULL, &fitting->accepted);
 }
 
+/* A request for a fit or a batch becomes a job. */
+static void fitting_submit(struct call *call, struct job_request *request, int64_t wait_ns)
+{
+    struct fitting *fitting = call_state(call);
+
+    fitting->until_ns = until(call, wait_ns);
+    fitting->ephemeral = request->ephemeral;
+    if (request->ephemeral)
+        request->deadline_ns = request_deadline_ns(call);
+    submit(call, request);
+}
+
+static void fit_batch(struct call *call, const void *in)
+{
+    const Bary__V1__FitBatchRequest *message = in;
+    struct job_request *request = computing_request(call, JOB_FIT_BATCH);
+    int64_t wait_ns;
+    struct error error;
+    enum status status;
+
+    if (!request)
+        return;
+    TRY(fit_batch_take(call_service(call), call_principal(call), message, request, &wait_ns,
+                       &error));
+    TRY(hash_take(&message->base, message->options, request, &error));
+    fitting_submit(call, request, wait_ns);
+    return;
+out:
+    job_request_free(&request);
+    call_fail(call, &error);
+}
+
 static void fit(struct call *call, const void *in)
 {
     const Bary__V1__FitRequest *message = in;
     struct job_request *request = computing_request(call, JOB_FIT);
-    struct fitting *fitting = call_state(call);
     int64_t wait_ns;
     struct error error;
     enum status status;
@@ -69,11 +100,7 @@ static void fit(struct call *call, const void *in)
         return;
     TRY(fit_take(call_service(call), call_principal(call), message, request, &wait_ns, &error));
     TRY(hash_take(&message->base, message->options, request, &error));
-    fitting->until_ns = until(call, wait_ns);
-    fitting->ephemeral = request->ephemeral;
-    if (request->ephemeral)
-        request->deadline_ns = request_deadline_ns(call);
-    submit(call, request);
+    fitting_submit(call, request, wait_ns);
     return;
 out:
     job_request_free(&request);
@@ -148,6 +175,12 @@ const struct handler fit_handler = {.state_bytes = sizeof(struct fitting),
                                     .wake = fit_wake,
                                     .closed = closed,
                                     .end = end};
+
+const struct handler fit_batch_handler = {.state_bytes = sizeof(struct fitting),
+                                          .message = fit_batch,
+                                          .wake = fit_wake,
+                                          .closed = closed,
+                                          .end = end};
 
 static enum status evaluate_take(struct call *call, const Bary__V1__EvaluateRequest *message,
                                  struct job_request *request, int64_t *wait_ns, struct error *error)

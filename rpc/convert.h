@@ -58,6 +58,14 @@ enum status dataset_doubles(struct service *service, const struct principal *pri
 enum status fit_take(struct service *service, const struct principal *principal,
                      const Bary__V1__FitRequest *fit, struct job_request *request, int64_t *wait_ns,
                      struct error *error);
+/* First centers and parameters of a fit, as far as they need no rows. */
+enum status fit_params_take(struct service *service, const struct principal *principal,
+                            const Bary__V1__FitRequest *fit, struct job_request *request,
+                            struct error *error);
+/* The whole of a batch; *wait_ns as above. */
+enum status fit_batch_take(struct service *service, const struct principal *principal,
+                           const Bary__V1__FitBatchRequest *batch, struct job_request *request,
+                           int64_t *wait_ns, struct error *error);
 /* SHA-256 of the message, for telling whether a request id comes with the same body. */
 enum status body_hash(const ProtobufCMessage *message, uint8_t out[32], struct error *error);
 
@@ -76,7 +84,10 @@ Google__Protobuf__Timestamp *timestamp_new(struct arena *arena, int64_t wall_ns)
 Bary__V1__Matrix *matrix_new(struct arena *arena, Bary__V1__DType dtype, int64_t rows,
                              int64_t columns, const void *data);
 Bary__V1__Report *report_new(struct arena *arena, const struct report *report);
-/* `results`: with fit or evaluate result. */
+Bary__V1__JobError *job_error_new(struct arena *arena, const struct error *error);
+/* Of a batch that went well; its arrays lie in the view. */
+Bary__V1__FitBatchResult *fit_batch_new(struct arena *arena, const struct job_view *view);
+/* `results`: with fit, batch or evaluate result. */
 Bary__V1__Job *job_new_message(struct arena *arena, const struct principal *principal,
                                const struct job_view *view, bool results);
 Bary__V1__Dataset *dataset_new_message(struct arena *arena, const struct principal *principal,

@@ -266,6 +266,18 @@ static bool ephemeral(const struct job_request *request, bool inline_, int64_t w
            centers + (request->no_labels ? 0 : rows * (int64_t)sizeof(int32_t)) <= INLINE_BYTES_MAX;
 }
 
+enum status fit_params_take(struct service *service, const struct principal *principal,
+                            const Bary__V1__FitRequest *fit, struct job_request *request,
+                            struct error *error)
+{
+    enum status status;
+
+    TRY(centers_take(service, principal, fit, request, error));
+    TRY(params_take(fit, &request->params, error));
+out:
+    return status;
+}
+
 enum status fit_take(struct service *service, const struct principal *principal,
                      const Bary__V1__FitRequest *fit, struct job_request *request, int64_t *wait_ns,
                      struct error *error)
@@ -276,8 +288,7 @@ enum status fit_take(struct service *service, const struct principal *principal,
     request->kind = JOB_FIT;
     TRY(options_take(fit->options, request, wait_ns, error));
     TRY(placement_take(fit->placement, request, error));
-    TRY(centers_take(service, principal, fit, request, error));
-    TRY(params_take(fit, &request->params, error));
+    TRY(fit_params_take(service, principal, fit, request, error));
     TRY(keep_take(principal, fit->model, request, error));
     TRY(weights_take(fit->sample_weight, request, error));
     TRY(source_take(service, principal, fit->source, request, &inline_, error));

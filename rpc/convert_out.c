@@ -89,7 +89,7 @@ static Bary__V1__Progress *progress_new(struct arena *arena, const struct job_vi
     return out;
 }
 
-static Bary__V1__JobError *error_new(struct arena *arena, const struct error *error)
+Bary__V1__JobError *job_error_new(struct arena *arena, const struct error *error)
 {
     const struct status_row *row = status_row(error->status);
     Bary__V1__JobError *out = message_new(arena, &bary__v1__job_error__descriptor);
@@ -203,6 +203,11 @@ static bool result_fill(struct arena *arena, const struct principal *principal,
         out->fit = fit_new(arena, principal, view);
         return out->fit != NULL;
     }
+    if (view->kind == JOB_FIT_BATCH) {
+        out->result_case = BARY__V1__JOB__RESULT_BATCH;
+        out->batch = fit_batch_new(arena, view);
+        return out->batch != NULL;
+    }
     if (view->kind == JOB_EVALUATE) {
         out->result_case = BARY__V1__JOB__RESULT_EVALUATE;
         out->evaluate = evaluate_new(arena, view->result);
@@ -233,7 +238,7 @@ Bary__V1__Job *job_new_message(struct arena *arena, const struct principal *prin
     out->ended = timestamp_new(arena, view->ended_wall_ns);
     out->report = report_new(arena, &view->report);
     if (view->state == JOB_FAILED || view->state == JOB_CANCELLED)
-        out->error = error_new(arena, &view->error);
+        out->error = job_error_new(arena, &view->error);
     if (!out->name || !out->dataset || !out->progress || !out->report ||
         !texts_fill(arena, view->tags[0], sizeof view->tags[0], view->tag_count, &out->n_tags,
                     &out->tags) ||

@@ -1,4 +1,4 @@
-/* job_read.c - Read: a finished fit's centers or labels in chunks that lie in the job's own memory. */
+/* job_read.c - Read: a finished fit's or batch's arrays in chunks that lie in the job's own memory. */
 #include <stdio.h>
 
 #include "bary/v1/job_service.pb-c.h"
@@ -11,6 +11,7 @@ struct reading {
     struct answer answer;
     Bary__V1__JobArray array;
     int64_t next, rows, width; /* of the array; width 0: a vector */
+    Bary__V1__DType dtype;
     int64_t row_bytes;
     const char *values;
 };
@@ -37,31 +38,66 @@ out:
     call_fail(call, &error);
 }
 
+/* What a fit and a batch leave: the same arrays. */
+struct arrays {
+    int64_t rows, centers, columns;
+    const int32_t *labels;
+    const double *values;
+    const int64_t *sizes;
+};
+
+static struct arrays arrays_of(const struct job_view *view)
+{
+    const struct kmeans_result *fit = &view->result->fit;
+    const struct batch_result *batch = &view->result->batch;
+
+    if (view->kind == JOB_FIT)
+        return (struct arrays){fit->rows,   fit->n_clusters, fit->columns,
+                               fit->labels, fit->centers,    fit->sizes};
+    return (struct arrays){batch->rows,    batch->center[batch->problems],
+                           batch->columns, batch->labels,
+                           batch->centers, batch->sizes};
+}
+
+static void array_choose(struct reading *reading, const struct arrays *arrays)
+{
+    switch (reading->array) {
+    case BARY__V1__JOB_ARRAY__JOB_ARRAY_LABELS:
+        reading->dtype = BARY__V1__DTYPE__DTYPE_I32;
+        reading->rows = arrays->rows;
+        reading->row_bytes = sizeof(int32_t);
+        reading->values = (const char *)arrays->labels;
+        break;
+    case BARY__V1__JOB_ARRAY__JOB_ARRAY_SIZES:
+        reading->dtype = BARY__V1__DTYPE__DTYPE_I64;
+        reading->rows = arrays->centers;
+        reading->row_bytes = sizeof(int64_t);
+        reading->values = (const char *)arrays->sizes;
+        break;
+    default:
+        reading->dtype = BARY__V1__DTYPE__DTYPE_F64;
+        reading->rows = arrays->centers;
+        reading->width = arrays->columns;
+        reading->row_bytes = arrays->columns * (int64_t)sizeof(double);
+        reading->values = (const char *)arrays->values;
+    }
+}
+
 static enum status array_open(struct reading *reading, struct error *error)
 {
     const struct job_view *view = reading->answer.view;
-    const struct kmeans_result *fit;
     char what[128], limit[64];
 
     snprintf(what, sizeof what, "reading job '%s'", view->name);
-    if (view->state != JOB_SUCCEEDED || view->kind != JOB_FIT)
+    if (view->state != JOB_SUCCEEDED || !job_kind_fits(view->kind))
         return FAIL(error, UNSUPPORTED, TEXT("what", what),
-                    TEXT("why", view->kind != JOB_FIT ? "only a fit leaves arrays"
-                                                      : "only a job that SUCCEEDED has arrays"));
-    fit = &view->result->fit;
-    if (reading->array == BARY__V1__JOB_ARRAY__JOB_ARRAY_LABELS) {
-        if (!fit->labels)
-            return FAIL(error, MISSING, TEXT("what", "the array of labels"),
-                        TEXT("why", "the fit ran with no_labels"));
-        reading->rows = fit->rows;
-        reading->row_bytes = sizeof(int32_t);
-        reading->values = (const char *)fit->labels;
-    } else {
-        reading->rows = fit->n_clusters;
-        reading->width = fit->columns;
-        reading->row_bytes = fit->columns * (int64_t)sizeof(double);
-        reading->values = (const char *)fit->centers;
-    }
+                    TEXT("why", job_kind_fits(view->kind) ? "only a job that SUCCEEDED has arrays"
+                                                          : "only a fit leaves arrays"));
+    const struct arrays arrays = arrays_of(view);
+    array_choose(reading, &arrays);
+    if (!reading->values)
+        return FAIL(error, MISSING, TEXT("what", "the array of labels"),
+                    TEXT("why", "the fit ran with no_labels"));
     if (reading->next > reading->rows) {
         snprintf(limit, sizeof limit, "at most %lld", (long long)reading->rows);
         return FAIL(error, OUT_OF_RANGE, TEXT("what", "first_row"), INT("value", reading->next),
@@ -88,9 +124,8 @@ static void send_chunk(struct call *call)
     }
     arena_init(&arena, REPLY_ARENA_BYTES);
     reply.first_row = reading->next;
-    reply.values =
-        matrix_new(&arena, reading->width ? BARY__V1__DTYPE__DTYPE_F64 : BARY__V1__DTYPE__DTYPE_I32,
-                   rows, reading->width, reading->values + reading->next * reading->row_bytes);
+    reply.values = matrix_new(&arena, reading->dtype, rows, reading->width,
+                              reading->values + reading->next * reading->row_bytes);
     job_view_pin(view);
     keeper = view_keeper(view);
     reading->next += rows;

@@ -55,6 +55,9 @@ enum status batch_fit(const struct backend *backend, struct device *device,
 enum status batch_error(const struct batch_result *result, const char *name, int64_t problem,
                         struct error *error);
 
+/* Whether input->row ascends from 0 to the matrix's rows. OUT_OF_RANGE names the first that does not. */
+enum status batch_offsets_check(const struct batch_input *input, struct error *error);
+
 /* The checks of batch_fit that need no values, and what it costs. input->matrix counts by its number,
  * rows and columns alone. */
 enum status batch_plan(const struct backend *backend, const struct device *device,

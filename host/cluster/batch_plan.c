@@ -36,7 +36,7 @@ static enum status offset_refused(const struct batch_input *input, int64_t at, c
                 TEXT("limit", limit));
 }
 
-static enum status offsets_check(const struct batch_input *input, struct error *error)
+enum status batch_offsets_check(const struct batch_input *input, struct error *error)
 {
     char limit[64];
 
@@ -100,7 +100,7 @@ enum status batch_check(const struct batch_input *input, const struct kmeans_par
         return FAIL(error, OUT_OF_RANGE, TEXT("what", "the number of columns"),
                     INT("value", matrix->columns), TEXT("limit", "1 to 65536"));
     TRY(params_check(input, params, error));
-    TRY(offsets_check(input, error));
+    TRY(batch_offsets_check(input, error));
     TRY(centers_check_count(input, params, error));
 out:
     return status;

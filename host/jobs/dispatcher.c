@@ -283,7 +283,7 @@ static enum lane lane_of(const struct dispatcher *dispatcher, const struct job_r
                          const struct job_plan *plan)
 {
     int64_t most = atomic_load(&dispatcher->fast_bytes_most);
-    bool may = request->kind != JOB_FIT || request->ephemeral;
+    bool may = !job_kind_fits(request->kind) || request->ephemeral;
 
     if (most > FAST_BYTES)
         most = FAST_BYTES;

@@ -53,6 +53,9 @@ void job_request_free(struct job_request **request)
         memory_free(it->column[c]);
     memory_free(it->column);
     memory_free(it->weight);
+    memory_free(it->problem_row);
+    memory_free(it->problem_clusters);
+    memory_free(it->problem_random_state);
     memory_free(init.ours);
     memory_free(it);
 }
@@ -62,6 +65,7 @@ void job_result_free(struct job_result *result)
     if (!result)
         return;
     kmeans_result_free(&result->fit);
+    batch_result_free(&result->batch);
     memory_free(result->labels);
     memory_free(result->distances);
     memory_free(result->inertia.per_cluster);

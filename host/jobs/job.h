@@ -13,6 +13,7 @@
 #ifndef BARY_HOST_JOBS_JOB_H
 #define BARY_HOST_JOBS_JOB_H
 
+#include "host/cluster/batch.h"
 #include "host/cluster/fit.h"
 #include "host/cluster/model.h"
 #include "host/cluster/score.h"
@@ -28,7 +29,7 @@ enum job_state {
     JOB_CANCELLING = 5,
     JOB_CANCELLED = 6
 };
-enum job_kind { JOB_FIT = 1, JOB_PREDICT = 2, JOB_EVALUATE = 3 };
+enum job_kind { JOB_FIT = 1, JOB_PREDICT = 2, JOB_EVALUATE = 3, JOB_FIT_BATCH = 4 };
 enum lane { LANE_FAST = 1, LANE_JOB = 2 };
 enum placement_backend { PLACE_AUTO = 0, PLACE_GPU = 1, PLACE_CPU = 2 };
 
@@ -63,13 +64,18 @@ struct job_request {
     int64_t weight_count;
 
     enum non_finite non_finite;
-    /* FIT */
+    /* FIT, FIT_BATCH */
     struct kmeans_params params; /* params.init_centers is owned here */
     int64_t init_rows,
         init_columns; /* shape of init_centers as sent; checked against params and data */
     bool no_labels;   /* do not keep labels in the result */
     bool ephemeral;   /* inline, waited for, no model kept: no journal, its call's end cancels it */
     char keep_model[64]; /* name to keep the model under, or "" */
+    /* FIT_BATCH: the problems of the rows that are read; see struct batch_input */
+    int64_t problems;
+    int64_t *problem_row;           /* problems + 1 */
+    int64_t *problem_clusters;      /* problems, or NULL */
+    uint64_t *problem_random_state; /* problems, or NULL */
     /* PREDICT, EVALUATE */
     struct model *model; /* pinned */
     bool want_labels, want_distances;
@@ -104,8 +110,9 @@ struct report {
 
 /* What a finished job leaves: counted with its view. */
 struct job_result {
-    struct kmeans_result fit; /* FIT */
-    char model[64];           /* kept model's name, or "" */
+    struct kmeans_result fit;  /* FIT */
+    struct batch_result batch; /* FIT_BATCH */
+    char model[64];            /* kept model's name, or "" */
     int64_t model_version;
     int64_t rows; /* PREDICT */
     int32_t *labels;
@@ -131,12 +138,17 @@ struct job_view {
     char dataset[64];
     struct report report;
     struct error error;              /* FAILED, CANCELLED */
-    struct kmeans_params params;     /* FIT, init_centers NULL */
+    struct kmeans_params params;     /* FIT, FIT_BATCH, init_centers NULL */
     const struct job_result *result; /* SUCCEEDED, else NULL; lives as long as the view */
 };
 void job_view_pin(struct job_view *view);
 void job_view_unpin(struct job_view **view);
 
+/* A kind that becomes a job of its own, unless its call waits for it. */
+static inline bool job_kind_fits(enum job_kind kind)
+{
+    return kind == JOB_FIT || kind == JOB_FIT_BATCH;
+}
 static inline bool job_state_final(enum job_state state)
 {
     return state == JOB_SUCCEEDED || state == JOB_FAILED || state == JOB_CANCELLED;

@@ -10,7 +10,7 @@
 #include "host/jobs/live.h"
 
 const char *const lane_names[] = {"", "fast", "job"};
-const char *const kind_names[] = {"", "fit", "predict", "evaluate"};
+const char *const kind_names[] = {"", "fit", "predict", "evaluate", "fit_batch"};
 static const char *const STATE_LABELS[] = {"",       "queued",     "running",  "succeeded",
                                            "failed", "cancelling", "cancelled"};
 
@@ -132,6 +132,11 @@ static int64_t result_bytes(const struct job_view *view)
     const struct kmeans_result *fit = &result->fit;
     bytes += (int64_t)sizeof *result + (fit->labels ? fit->rows * 4 : 0) +
              fit->n_clusters * (fit->columns + 1) * 8 + (fit->history ? fit->n_iter * 8 : 0);
+    const struct batch_result *batch = &result->batch;
+    if (batch->problems > 0)
+        bytes += (batch->labels ? batch->rows * 4 : 0) +
+                 batch->center[batch->problems] * (batch->columns + 1) * 8 +
+                 batch->problems * (int64_t)(sizeof(struct fits_result) + 4 * 8 + 1);
     return bytes + (result->labels ? result->rows * 4 : 0) +
            (result->distances ? result->rows * result->n_clusters * 8 : 0) +
            (result->inertia.per_cluster ? result->n_clusters * 16 : 0);
@@ -146,7 +151,7 @@ static void unanswered(void *context, struct timer *timer)
 /* Keeps an ended job in view for its time, or lets it go: what was ephemeral goes with its answer. */
 static void job_retain(struct dispatcher *dispatcher, struct job *job)
 {
-    job->kept = !job->ephemeral && (job->lane != LANE_FAST || job->kind == JOB_FIT) &&
+    job->kept = !job->ephemeral && (job->lane != LANE_FAST || job_kind_fits(job->kind)) &&
                 job->kind != JOB_PREDICT;
     if (!job->kept && job->answered) {
         job_forget(job);

@@ -176,6 +176,50 @@ out:
     return status;
 }
 
+/* What the kernels read of the batch while it is planned: the shape of its matrix. */
+struct batch_input request_batch(const struct job_request *request, const struct matrix *matrix)
+{
+    return (struct batch_input){.name = request->source_name,
+                                .matrix = matrix,
+                                .problems = request->problems,
+                                .row = request->problem_row,
+                                .n_clusters = request->problem_clusters,
+                                .random_state = request->problem_random_state,
+                                .init_rows = request->init_rows};
+}
+
+static enum status init_width_check(const struct job_request *request, const struct job_plan *plan,
+                                    struct error *error)
+{
+    char found[64], expected[64];
+
+    if (!request->params.init_centers || request->init_columns == plan->columns)
+        return STATUS_OK;
+    snprintf(found, sizeof found, "%" PRId64 " columns", request->init_columns);
+    snprintf(expected, sizeof expected, "%" PRId64 ", as the data has", plan->columns);
+    return mismatch(error, "init_centers", found, expected);
+}
+
+static enum status plan_batch(const struct backend *backend, const struct device *device,
+                              const struct job_request *request, const struct shape *shape,
+                              struct job_plan *plan, struct error *error)
+{
+    struct matrix matrix = {.number = plan->number, .rows = plan->rows, .columns = plan->columns};
+    struct batch_input input = request_batch(request, &matrix);
+    struct cost cost = {0};
+    enum status status;
+
+    input.residency = shape->residency;
+    TRY(init_width_check(request, plan, error));
+    TRY(batch_plan(backend, device, &input, &request->params, &cost, error));
+    cost_add(plan, &cost);
+    plan->held_bytes = bytes_add(plan->held_bytes, request->problems + 1, 3 * 8);
+    plan->held_bytes = bytes_add(
+        plan->held_bytes, request->params.init_centers ? request->init_rows * plan->columns : 0, 8);
+out:
+    return status;
+}
+
 static enum status plan_score(const struct backend *backend, const struct device *device,
                               const struct job_request *request, struct shape *shape,
                               struct job_plan *plan, struct error *error)
@@ -238,8 +282,12 @@ enum status plan_request(const struct backend *backend, const struct device *dev
                           .number = plan.number,
                           .weighted = request->weight || request->weight_column[0],
                           .residency = residency};
-    status = request->kind == JOB_FIT ? plan_fit(backend, device, request, &shape, &plan, error)
-                                      : plan_score(backend, device, request, &shape, &plan, error);
+    if (request->kind == JOB_FIT)
+        status = plan_fit(backend, device, request, &shape, &plan, error);
+    else if (request->kind == JOB_FIT_BATCH)
+        status = plan_batch(backend, device, request, &shape, &plan, error);
+    else
+        status = plan_score(backend, device, request, &shape, &plan, error);
     if (status == STATUS_OK)
         *out = plan;
 out:

@@ -29,4 +29,7 @@ enum status request_selection(const struct job_request *request, struct selectio
                               struct error *error);
 void selection_free(struct selection *selection);
 
+/* The problems of a FIT_BATCH over the rows that it reads: borrows from both. */
+struct batch_input request_batch(const struct job_request *request, const struct matrix *matrix);
+
 #endif

@@ -99,9 +99,8 @@ static void report_device(struct run *run)
     struct device_info info = {0};
     struct shape shape = {.rows = run->source.matrix.rows,
                           .columns = run->source.matrix.columns,
-                          .clusters = run->request->kind == JOB_FIT
-                                          ? run->request->params.n_clusters
-                                          : run->request->model->n_clusters,
+                          .clusters = run->request->model ? run->request->model->n_clusters
+                                                          : run->request->params.n_clusters,
                           .number = run->source.matrix.number,
                           .weighted = run->source.weights != NULL,
                           .residency = run->attempt->residency};
@@ -209,6 +208,51 @@ out:
     return status;
 }
 
+static void batch_warn(struct report *report, const struct batch_result *batch)
+{
+    int64_t unfinished = 0, empty = 0, skipped = 0;
+
+    for (int64_t p = 0; p < batch->problems; p++) {
+        unfinished += batch->problem[p].stop == FITS_MAX_ITER;
+        empty += batch->problem[p].empty > 0;
+        skipped += batch->problem[p].skipped;
+    }
+    if (batch->failed)
+        warn(report, "%lld of %lld problems failed", (long long)batch->failed,
+             (long long)batch->problems);
+    if (unfinished)
+        warn(report, "%lld problems did not converge in max_iter rounds", (long long)unfinished);
+    if (empty)
+        warn(report, "%lld problems have clusters without rows", (long long)empty);
+    if (skipped)
+        warn(report, "%lld rows with non-finite values were skipped", (long long)skipped);
+}
+
+/* One that lost its device begins anew: it is over in seconds. */
+static enum status run_batch(struct run *run, struct error *error)
+{
+    struct attempt *attempt = run->attempt;
+    struct batch_result *batch = &attempt->result->batch;
+    struct batch_input input = request_batch(run->request, &run->source.matrix);
+    enum status status;
+
+    input.sample_weight = run->source.weights;
+    input.residency = attempt->residency;
+    snprintf(attempt->report.method, sizeof attempt->report.method, "many small fits");
+    attempt->prepared_ns = clock_ns();
+    TRY(batch_fit(run->worker->backend, run->device, &input, &run->request->params, &run->turn,
+                  batch, error));
+    for (int64_t p = 0; p < batch->problems; p++)
+        attempt->iterations += batch->problem[p].n_iter;
+    batch_warn(&attempt->report, batch);
+    if (run->request->no_labels) {
+        memory_free(batch->labels);
+        batch->labels = NULL;
+    }
+out:
+    return status;
+}
+
 static enum status run_predict(struct run *run, struct error *error)
 {
     struct job_result *result = run->attempt->result;
@@ -242,8 +286,10 @@ static enum status run_evaluate(struct run *run, struct error *error)
                          request->non_finite, &run->turn, inertia, error);
 }
 
-static enum status (*const RUN[])(struct run *, struct error *) = {
-    [JOB_FIT] = run_fit, [JOB_PREDICT] = run_predict, [JOB_EVALUATE] = run_evaluate};
+static enum status (*const RUN[])(struct run *, struct error *) = {[JOB_FIT] = run_fit,
+                                                                   [JOB_PREDICT] = run_predict,
+                                                                   [JOB_EVALUATE] = run_evaluate,
+                                                                   [JOB_FIT_BATCH] = run_batch};
 
 static enum status run_kind(struct run *run, struct error *error)
 {

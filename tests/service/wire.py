@@ -199,6 +199,27 @@ def fit_request(X: Any, n_clusters: int, *, wait: float = 0, random_state: int |
     return request
 
 
+def batch_request(X: Any, n_clusters: Any, *, wait: float = 20, random_state: int | None = 0, **fields: Any) -> Any:
+    """X: an array of problems x rows x columns, or rows beside row_offsets; n_clusters: one number, or one a problem."""
+    if isinstance(X, np.ndarray) and X.ndim == 3:
+        fields["problems"] = len(X)
+        X = X.reshape(-1, X.shape[2])
+    request = clustering.FitBatchRequest(source=source(X))
+    if isinstance(n_clusters, int):
+        request.n_clusters = n_clusters
+    else:
+        request.n_clusters_each.extend(n_clusters)
+    if random_state is not None:
+        request.random_state.value = random_state
+    if wait:
+        request.options.wait.FromNanoseconds(int(wait * 1e9))
+    for name in ("row_offsets", "random_state_each"):
+        getattr(request, name).extend(fields.pop(name, []))
+    for name, value in fields.items():
+        set_field(request, name, value)
+    return request
+
+
 def set_field(request: Any, name: str, value: Any) -> None:
     if name == "tol":
         request.tol.value = value

@@ -34,6 +34,8 @@ def requests() -> dict[str, object]:
         "Fit": full,
         "Fit.table": fit_request(table(), 2, sample_weight="a"),
         "Fit.dataset": fit_request(t.Source(dataset=t.DatasetRef(name="d", columns=["a"], rows=t.RowRange(first=1, count=2))), 2),
+        "FitBatch": wire.batch_request(X.reshape(2, 3, 2), [2, 1], wait=1, random_state_each=[5, 6], init_centers=X[:3]),
+        "FitBatch.ragged": wire.batch_request(X, 2, row_offsets=[0, 2, 6], sample_weight=np.ones(6)),
         "Predict": clustering.PredictRequest(model=model_ref("m/versions/1"), source=source(X), distances=True),
         "PredictStream": clustering.PredictRequest(model=model_ref(X), source=source("d")),
         "Evaluate": clustering.EvaluateRequest(model=model_ref(X), source=source(X), scores=[1]),
