@@ -1,6 +1,5 @@
 /* barrier.cc - who waits for whom: barriers, warp collectives, fences, and the table of a deadlock.
- *
- * The first half runs in fibers and only records; the second half runs in the scheduler. */
+. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,7 +9,7 @@
 namespace cuemu
 {
 
-/* ---- in a fiber ---- */
+/* ---- what a kernel calls ---- */
 
 int block_barrier(int predicate, enum fold fold, place here)
 {
@@ -50,26 +49,26 @@ void warp_collective(unsigned mask, void *operand, exchange run, bool orders_mem
         CUEMU_ACQUIRE(order);
 }
 
+enum { FENCES_MOST = 1 << 16 };
+static struct order_point *fences_told[FENCES_MOST]; /* of the grid under way */
+
 /* A fence orders nothing by itself: it takes an atomic behind it that tells, and an atomic before a fence
  * of another thread that hears. So a fence remembers the thread's past, the next atomic makes it known,
  * and a fence is ordered behind all that are known. */
 void fence_device()
 {
     struct fiber *me = running;
-    struct grid *grid = grid_now;
-    for (size_t i = 0; i < grid->told_count; i++)
-        CUEMU_ACQUIRE(grid->told[i]);
+    for (size_t i = 0; i < grid_now->fences_told; i++)
+        CUEMU_ACQUIRE(fences_told[i]);
     CUEMU_RELEASE(&me->block->order->fence[me->index][me->fences & 1]);
     me->fence_untold = true;
 }
 
 static void fence_tell(struct fiber *me)
 {
-    struct grid *grid = grid_now;
-    if (grid->told_count == grid->told_most)
-        found("%zu fences with an atomic behind them, as many as the emulator holds",
-              grid->told_most);
-    grid->told[grid->told_count++] = &me->block->order->fence[me->index][me->fences++ & 1];
+    if (grid_now->fences_told == FENCES_MOST)
+        found("%d fences with an atomic behind them, as many as the emulator holds", FENCES_MOST);
+    fences_told[grid_now->fences_told++] = &me->block->order->fence[me->index][me->fences++ & 1];
     me->fence_untold = false;
 }
 
@@ -141,13 +140,7 @@ bool copy_take(int keep, struct copy *out)
     return true;
 }
 
-/* ---- in the scheduler ---- */
-
-/* A found bug is told where its thread stands. */
-static void stand_at(struct fiber *fiber)
-{
-    running = fiber;
-}
+/* ---- who is released ---- */
 
 static bool same_place(place a, place b)
 {
@@ -159,7 +152,6 @@ static void block_check(struct fiber *fiber)
     const struct block *block = fiber->block;
     if (same_place(block->here, fiber->here) && block->fold == fiber->fold)
         return;
-    stand_at(fiber);
     found("__syncthreads in a branch: this thread waits at %s:%d, others of its block at %s:%d",
           fiber->here.file, fiber->here.line, block->here.file, block->here.line);
 }
@@ -181,9 +173,8 @@ void block_arrive(struct fiber *fiber)
                                               : block->count > 0;
     block->arrived = 0;
     block->phase++;
-    struct fiber *woken[THREADS_MOST];
-    memcpy(woken, block->fiber, block->threads * sizeof *woken);
-    fibers_wake(woken, block->threads);
+    for (unsigned i = 0; i < block->threads; i++)
+        fiber_wake(block->fiber[in_order(i, block->threads)]);
 }
 
 /* What is wrong with a mask before anybody else came. */
@@ -212,34 +203,44 @@ static void partner_check(const struct fiber *fiber, const struct fiber *other)
           other->here.file, other->here.line, other->mask);
 }
 
+/* All lanes of the mask wait: their exchange runs, and they go on. */
+static void warp_release(struct fiber *const *lanes, struct warp *warp, const struct fiber *last)
+{
+    unsigned mask = last->mask;
+    void *operand[32];
+    for (unsigned left = mask; left; left &= left - 1) {
+        unsigned lane = (unsigned)__builtin_ctz(left);
+        partner_check(last, lanes[lane]);
+        operand[lane] = lanes[lane]->operand;
+    }
+    if (last->run)
+        last->run(operand, mask);
+    warp->waiting &= ~mask;
+    warp->phase += mask == warp->lanes;
+    for (unsigned i = 0; i < 32; i++)
+        if (mask >> in_order(i, 32) & 1)
+            fiber_wake(lanes[in_order(i, 32)]);
+}
+
 void warp_arrive(struct fiber *fiber)
 {
-    struct block *block = fiber->block;
-    unsigned w = fiber->index / 32, lane = fiber->index % 32, mask = fiber->mask;
-    struct warp *warp = &block->warp[w];
-    struct fiber *woken[32];
-    void *operand[32] = {};
-    size_t count = 0;
+    unsigned first = fiber->index / 32 * 32, lane = fiber->index % 32, mask = fiber->mask;
+    struct fiber *const *lanes = &fiber->block->fiber[first];
+    struct warp *warp = &fiber->block->warp[first / 32];
 
-    stand_at(fiber);
     mask_check(fiber, warp, lane);
+    unsigned here = warp->waiting & mask;
     warp->waiting |= 1u << lane;
-    for (unsigned left = warp->waiting & mask; left; left &= left - 1) {
-        struct fiber *other = block->fiber[w * 32 + (unsigned)__builtin_ctz(left)];
-        partner_check(fiber, other);
-        if ((warp->waiting & mask) != mask)
-            break; /* not all are here: one is enough to compare with */
-        operand[other->index % 32] = other->operand;
-        woken[count++] = other;
-    }
-    if (count > 0) {
-        if (fiber->run)
-            fiber->run(operand, mask);
-        warp->waiting &= ~mask;
-        warp->phase += mask == warp->lanes;
-        fibers_wake(woken, count);
-    }
-    stand_at(&scheduler);
+    if (here) /* one is enough to compare with until all are here */
+        partner_check(fiber, lanes[__builtin_ctz(here)]);
+    if ((warp->waiting & mask) == mask)
+        warp_release(lanes, warp, fiber);
+}
+
+/* A found bug is told where this thread stands. */
+static void stand_at(struct fiber *fiber)
+{
+    running = fiber;
 }
 
 void thread_return(struct fiber *fiber)

@@ -1,8 +1,8 @@
 /* cuemu.h - what the shadow headers ask of the emulator's runtime.
  *
  * A CUDA thread is a fiber; all fibers run on the host thread that launched them. A fiber that must
- * wait records what it waits for and switches to the scheduler; only the scheduler touches the
- * scheduler's data. Functions that run in a fiber take no memory and call no library.
+ * wait records what it waits for and hands over to one that can run. Functions that run in a fiber take
+ * no memory and call no library.
  *
  * A bug that the emulator finds ends the process: exit code 97 with a sentence, 98 with the table of a
  * deadlock. That is what it is for; nothing else of it exits. */
@@ -28,7 +28,7 @@ struct place {
 
 enum fold { FOLD_COUNT, FOLD_AND, FOLD_OR };
 
-/* Runs once, in the scheduler, when the last lane of `mask` came; lane[i] is what lane i brought. */
+/* Runs once, when the last lane of `mask` came; lane[i] is what lane i brought. */
 using exchange = void (*)(void *const *lane, unsigned mask);
 
 /* Waits for all threads of the block; the fold of what they brought. */

@@ -22,15 +22,17 @@ namespace
 
 enum { STACK_BYTES = 256 << 10, GUARD_BYTES = 4096 };
 
-/* After a switch arrived: where we came from tells the bounds of the scheduler's stack, which is that
- * of whichever host thread launched. */
+struct fiber *came_from;
+
+/* After a switch arrived. Coming from the scheduler tells the bounds of its stack, which is that of
+ * whichever host thread launched. */
 void arrived(void *fake_stack)
 {
 #ifdef CUEMU_ASAN
     const void *bottom;
     size_t bytes;
     __sanitizer_finish_switch_fiber(fake_stack, &bottom, &bytes);
-    if (running != &scheduler) {
+    if (came_from == &scheduler) {
         scheduler.stack = static_cast<char *>(const_cast<void *>(bottom));
         scheduler.stack_bytes = bytes;
     }
@@ -135,6 +137,7 @@ void fiber_switch(struct fiber *to)
     __tsan_switch_to_fiber(to->context, 1 /* a switch orders nothing; barriers do */);
 #endif
     running = to;
+    came_from = from;
     if (to->block) {
         threadIdx = to->thread;
         blockIdx = to->block_index;

@@ -60,11 +60,8 @@ struct fiber *fiber_new();
 void fiber_free(struct fiber *fiber);
 /* From the running fiber to another. */
 void fiber_switch(struct fiber *to);
-/* In a fiber: back to the scheduler, which resumes it when what it waits for is there. */
-static inline void fiber_wait()
-{
-    fiber_switch(&scheduler);
-}
+/* In a fiber, its state says what it waits for: others run until that is there. In schedule.cc. */
+void fiber_wait();
 
 /* What each fiber runs, over and over: one kernel's call a time. In schedule.cc. */
 void fiber_body();

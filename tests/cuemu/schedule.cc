@@ -10,9 +10,6 @@ namespace cuemu
 
 struct grid *grid_now;
 
-/* Threads that fence and then speak: one a block, as a rule. */
-enum { TOLD_MOST = 1 << 16 };
-
 namespace
 {
 
@@ -116,12 +113,10 @@ void block_begin(struct grid *grid, struct block *block)
     block_memory(grid, block, (uint64_t)(block - grid->block));
 #endif
     grid->begun++;
-    struct fiber *woken[THREADS_MOST];
-    for (unsigned i = 0; i < block->threads; i++) {
+    for (unsigned i = 0; i < block->threads; i++)
         thread_begin(grid, block, i);
-        woken[i] = block->fiber[i];
-    }
-    fibers_wake(woken, block->threads);
+    for (unsigned i = 0; i < block->threads; i++)
+        fiber_wake(block->fiber[in_order(i, block->threads)]);
 }
 
 void shared_guard_check(const struct block *block)
@@ -144,25 +139,11 @@ void block_end(struct grid *grid, struct block *block)
     grid->ended++;
 }
 
-/* What the fiber came back for. */
-void step(struct grid *grid, struct fiber *fiber)
+void fiber_end(struct grid *grid, struct fiber *fiber)
 {
-    switch (fiber->state) {
-    case FIBER_READY:
-        ready_push(grid, fiber);
-        break;
-    case FIBER_AT_BLOCK:
-        block_arrive(fiber);
-        break;
-    case FIBER_AT_WARP:
-        warp_arrive(fiber);
-        break;
-    case FIBER_DONE:
-        thread_return(fiber);
-        if (fiber->block->returned == fiber->block->threads)
-            block_end(grid, fiber->block);
-        break;
-    }
+    thread_return(fiber);
+    if (fiber->block->returned == fiber->block->threads)
+        block_end(grid, fiber->block);
 }
 
 void order_draw(struct grid *grid)
@@ -222,8 +203,6 @@ void grid_open(struct grid *grid)
     grid->free_set = taken<unsigned>(grid->sets);
     grid->turn = taken<uint64_t>(grid->blocks);
     grid->block = taken<struct block>(grid->resident);
-    grid->told_most = TOLD_MOST;
-    grid->told = taken<struct order_point *>(grid->told_most);
     for (unsigned set = 0; set < grid->sets; set++)
         set_return(grid, set);
     order_draw(grid);
@@ -238,20 +217,29 @@ void grid_close(struct grid *grid)
     free(grid->free_set);
     free(grid->turn);
     free(grid->block);
-    free(grid->told);
 }
 
 } // namespace
 
-void fibers_wake(struct fiber **list, size_t count)
+void fiber_wake(struct fiber *fiber)
 {
-    if (settings.order == ORDER_RANDOM)
-        shuffled(list, count);
-    for (size_t i = 0; i < count; i++) {
-        struct fiber *fiber = list[settings.order == ORDER_DOWN ? count - 1 - i : i];
-        fiber->state = FIBER_READY;
-        ready_push(grid_now, fiber);
-    }
+    fiber->state = FIBER_READY;
+    ready_push(grid_now, fiber);
+}
+
+void fiber_wait()
+{
+    struct fiber *me = running;
+    struct grid *grid = grid_now;
+    if (me->state == FIBER_READY)
+        ready_push(grid, me);
+    else if (me->state == FIBER_AT_BLOCK)
+        block_arrive(me);
+    else
+        warp_arrive(me);
+    struct fiber *next = grid->ready_count > 0 ? ready_pop(grid) : &scheduler;
+    if (next != me)
+        fiber_switch(next);
 }
 
 void fiber_body()
@@ -261,7 +249,8 @@ void fiber_body()
         grid_now->call->run();
         CUEMU_RELEASE(grid_now->end);
         running->state = FIBER_DONE;
-        fiber_wait();
+        grid_now->returned = running;
+        fiber_switch(&scheduler);
     }
 }
 
@@ -285,9 +274,10 @@ void grid_run(const struct cudaLaunchConfig_t *config, const void *kernel, struc
                 block_begin(&grid, &grid.block[i]);
         if (grid.ready_count == 0)
             deadlock(&grid);
-        struct fiber *next = ready_pop(&grid);
-        fiber_switch(next);
-        step(&grid, next);
+        grid.returned = nullptr;
+        fiber_switch(ready_pop(&grid));
+        if (grid.returned)
+            fiber_end(&grid, grid.returned);
     }
     CUEMU_ACQUIRE(grid.end);
     grid_now = nullptr;

@@ -69,18 +69,18 @@ struct grid {
     char *arena;
     size_t arena_bytes, stride;
     struct order_point *start, *end;
-    /* Fences that an atomic came behind: what a later fence is ordered behind. */
-    struct order_point **told;
-    size_t told_count, told_most;
+    struct fiber *returned; /* why the scheduler was switched to; NULL: nobody can run */
+    size_t fences_told;
 };
 extern struct grid *grid_now; /* the lock is held, so there is one at most; NULL: none */
 
-/* barrier.cc: called by the scheduler for the fiber that came back to it. */
+/* barrier.cc: the fiber that runs has come where it must wait, or has returned. Whoever is released by that
+ * becomes ready. */
 void block_arrive(struct fiber *fiber);
 void warp_arrive(struct fiber *fiber);
 void thread_return(struct fiber *fiber);
-/* Makes fibers ready, in the chosen order; the list is reordered. */
-void fibers_wake(struct fiber **list, size_t count);
+/* schedule.cc */
+void fiber_wake(struct fiber *fiber);
 /* Prints who waits where and ends the process: 98. */
 [[noreturn]] void deadlock(const struct grid *grid);
 

@@ -88,6 +88,11 @@ bool launch_is_wrong();
 /* 0 <= result < below. */
 uint64_t random_below(uint64_t below);
 void random_seed(uint64_t seed);
+/* The ith of count, in the order asked for; at random is left to whoever picks. */
+static inline unsigned in_order(unsigned i, unsigned count)
+{
+    return settings.order == ORDER_DOWN ? count - 1 - i : i;
+}
 template <class T>
 static inline void shuffled(T *list, size_t count)
 {
