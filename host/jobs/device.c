@@ -98,12 +98,13 @@ static int64_t budget_of(const struct device_info *info)
 }
 
 /* Its open has come back, or is late. */
-static void device_judge(struct worker *worker)
+static void device_judge(struct worker *worker, const struct opening *opening)
 {
     struct dispatcher *dispatcher = worker->dispatcher;
-    bool wrong = worker->refusal.reason == REASON_DEVICE_WRONG;
+    bool wrong = opening->why.reason == REASON_DEVICE_WRONG;
 
-    if (worker->open_status == STATUS_OK) {
+    worker->refusal = opening->why;
+    if (opening->status == STATUS_OK) {
         if (worker->gpu)
             ledger_offer(dispatcher->ledger, worker->number, budget_of(&worker->info),
                          dispatcher->pinned_each);
@@ -125,27 +126,20 @@ static void device_judge(struct worker *worker)
 void handle_open_done(struct dispatcher *dispatcher, struct message *message)
 {
     struct worker *worker = (struct worker *)((char *)message - offsetof(struct worker, open_done));
+    const struct opening opening = worker_opening(worker);
 
     (void)dispatcher;
-    device_judge(worker);
+    device_judge(worker, &opening);
 }
 
 static void open_is_late(struct worker *worker, int64_t ms)
 {
-    struct dispatcher *dispatcher = worker->dispatcher;
-    struct refusal why = {.reason = REASON_DEVICE_HUNG};
-
-    /* The thread may still write worker->refusal, so this one is shown and not kept. */
-    snprintf(why.text, sizeof why.text, "opening it has not come back after %lld ms",
-             (long long)ms);
+    worker->refusal = (struct refusal){.reason = REASON_DEVICE_HUNG};
+    snprintf(worker->refusal.text, sizeof worker->refusal.text,
+             "opening it has not come back after %lld ms", (long long)ms);
     LOG(LOG_ERROR, "device_late", TEXT("backend", worker->backend->name),
-        INT("index", worker->index), TEXT("why", why.text));
-    struct device_view *view = &dispatcher->view.device[worker->number];
-    snprintf(view->backend, sizeof view->backend, "%s", worker->backend->name);
-    snprintf(view->state, sizeof view->state, "%s", STATE_NAMES[WORKER_OPENING]);
-    snprintf(view->build, sizeof view->build, "%s", worker->backend->build);
-    view->index = worker->index;
-    refusal_show(view, &why);
+        INT("index", worker->index), TEXT("why", worker->refusal.text));
+    device_publish(worker->dispatcher, worker);
 }
 
 static struct worker *worker_new(struct dispatcher *dispatcher, const struct backend *backend,
@@ -182,17 +176,17 @@ static int device_begin(struct dispatcher *dispatcher, const struct backend *bac
         open_is_late(worker, ms);
         return 1;
     }
-    if (worker->gpu && index == 0 && worker->found == 0) { /* there is none to give a row to, yet */
-        dispatcher->plugin_refusal = worker->refusal;
-        if (worker->refusal.reason != REASON_DEVICE_BUSY) {
-            dispatcher->worker[--dispatcher->workers] = NULL;
-            dispatcher->view.devices--;
-            worker_stop(worker, ms * 1000000);
-            return 0;
-        }
+    const struct opening opening = worker_opening(worker);
+    bool none = worker->gpu && opening.found == 0 && opening.why.reason != REASON_DEVICE_BUSY;
+    if (!none) {
+        device_judge(worker, &opening);
+        return opening.found;
     }
-    device_judge(worker);
-    return worker->found;
+    dispatcher->plugin_refusal = opening.why; /* there is no device to give a row to */
+    dispatcher->worker[--dispatcher->workers] = NULL;
+    dispatcher->view.devices--;
+    worker_stop(worker, ms * 1000000);
+    return 0;
 }
 
 static void backend_begin(struct dispatcher *dispatcher, const struct backend *backend, int most,

@@ -158,6 +158,13 @@ enum worker_state {
     WORKER_OPENING      /* its open has not come back */
 };
 
+/* How a try to open a device ended. */
+struct opening {
+    enum status status;
+    int found; /* devices of this backend */
+    struct refusal why;
+};
+
 /* One device and its thread. Its two holders are the dispatcher and the thread. */
 struct worker {
     struct dispatcher *dispatcher;
@@ -173,6 +180,7 @@ struct worker {
     _Atomic int state, holders;
     bool busy;                            /* the dispatcher's: the job lane's seat is taken */
     int64_t busy_since_ns, busy_until_ns; /* and for how long, as far as one knows */
+    struct refusal refusal;               /* the dispatcher's: why it is not OK */
     struct need leaked;                   /* of jobs that a thread that was given up still has */
     _Atomic int64_t busy_ns;              /* time it worked */
     /* 0: the thread is with us; above: inside a call to the device since then; PULSE_GIVEN_UP. */
@@ -183,9 +191,7 @@ struct worker {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool opened, awaited, stop, exited;
-    int found; /* devices of this backend */
-    enum status open_status;
-    struct refusal refusal; /* of open, written before open_done; then the dispatcher's */
+    struct opening opening;
     struct job *slow;
     struct job *fast, **fast_last;
     _Atomic int fast_count;
@@ -344,6 +350,7 @@ void watches_end(struct dispatcher *dispatcher); /* all of them, at the very end
 /* worker.c, run.c, keeper.c */
 /* The thread begins to open its device. */
 enum status worker_start(struct worker *worker, struct error *error);
+struct opening worker_opening(struct worker *worker); /* the last one */
 /* Waits for that; false: it has not come back by then. */
 bool worker_await(struct worker *worker, int64_t until_ns);
 /* False: its thread does not come back, and is left behind. */

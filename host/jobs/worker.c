@@ -278,34 +278,42 @@ static bool next_job(struct worker *worker, struct job **out)
     return !stop;
 }
 
-static void device_try(struct worker *worker)
+static struct opening device_try(struct worker *worker)
 {
     struct device_options options = {.threads = worker->threads, .isa = worker->isa};
     struct device_info info[DEVICES_MAX];
-    struct refusal why = {.reason = REASON_NONE};
-    enum status status = STATUS_NO_DEVICE;
+    struct opening opening = {.status = STATUS_NO_DEVICE};
 
-    worker->found = worker->backend->devices(info, DEVICES_MAX, &why);
-    if (worker->found > worker->index)
-        status = worker->backend->open(worker->index, &options, &worker->device, &why);
-    if (status == STATUS_OK)
+    opening.found = worker->backend->devices(info, DEVICES_MAX, &opening.why);
+    if (opening.found > worker->index)
+        opening.status =
+            worker->backend->open(worker->index, &options, &worker->device, &opening.why);
+    if (opening.status == STATUS_OK)
         worker->backend->describe(worker->device, &worker->info);
-    else if (why.text[0] == '\0')
-        why = (struct refusal){.reason = REASON_NO_DEVICE, .text = "it is not there"};
-    worker->open_status = status;
-    worker->refusal = why;
+    else if (opening.why.text[0] == '\0')
+        opening.why = (struct refusal){.reason = REASON_NO_DEVICE, .text = "it is not there"};
+    return opening;
 }
 
 /* To who waits for it, else to the dispatcher. */
-static void open_say(struct worker *worker)
+static void opening_say(struct worker *worker, const struct opening *opening)
 {
     pthread_mutex_lock(&worker->lock);
     bool awaited = worker->awaited;
+    worker->opening = *opening;
     worker->opened = true;
     pthread_cond_broadcast(&worker->wake);
     pthread_mutex_unlock(&worker->lock);
     if (!awaited)
         message_push(&worker->dispatcher->messages, &worker->open_done);
+}
+
+struct opening worker_opening(struct worker *worker)
+{
+    pthread_mutex_lock(&worker->lock);
+    struct opening opening = worker->opening;
+    pthread_mutex_unlock(&worker->lock);
+    return opening;
 }
 
 /* False: it is time to stop. */
@@ -326,13 +334,11 @@ static bool pause_for(struct worker *worker, int64_t ns)
 static bool device_open(struct worker *worker)
 {
     for (;;) {
-        device_try(worker);
-        enum status status = worker->open_status;
-        bool again = worker->refusal.reason == REASON_DEVICE_BUSY;
-        open_say(worker); /* from here on the refusal is the dispatcher's */
-        if (status == STATUS_OK)
+        struct opening opening = device_try(worker);
+        opening_say(worker, &opening);
+        if (opening.status == STATUS_OK)
             return true;
-        if (!again || !pause_for(worker, worker->retry_ns))
+        if (opening.why.reason != REASON_DEVICE_BUSY || !pause_for(worker, worker->retry_ns))
             return false;
     }
 }

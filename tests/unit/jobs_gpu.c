@@ -115,6 +115,17 @@ static struct job_request *gpu_fit_centers(uint64_t seed)
     return request;
 }
 
+/* Rounds that take far longer than to save one. */
+static struct job_request *gpu_fit_long(uint64_t seed)
+{
+    struct job_request *request = fit_request(20000, 3, 7, seed);
+
+    request->placement.backend = PLACE_GPU;
+    request->params.history = request->params.fixed_rounds = true;
+    request->params.max_iter = 41;
+    return request;
+}
+
 typedef struct job_request *fit_maker(uint64_t seed);
 
 /* The same on the CPU alone. */
@@ -416,17 +427,11 @@ static void a_lost_fit_goes_on_from_its_last_whole_round(struct check *check)
     struct scene scene = {0};
 
     if (!gpu_open(check, &scene,
-                  "devices=2 fail=assign@0:40:DEVICE_LOST fail=assign@1:1000:DEVICE_LOST"))
+                  "devices=2 tile_rows=20000 fail=assign@0:40:DEVICE_LOST "
+                  "fail=assign@1:1000:DEVICE_LOST"))
         return;
-    struct job_request *request = gpu_fit(5);
-    request->params.fixed_rounds = true;
-    request->params.max_iter = 41;
-    struct job_view *view = run_request(&scene, request);
-    request = gpu_fit(5);
-    request->params.fixed_rounds = true;
-    request->params.max_iter = 41;
-    request->placement.backend = PLACE_CPU;
-    struct job_view *want = run_request(&scene, request);
+    struct job_view *view = run_request(&scene, gpu_fit_long(5));
+    struct job_view *want = cpu_fit_of(&scene, gpu_fit_long, 5);
     check_same_fit(check, view, want);
     check_equal_text(check, view->report.device, "Fake GPU 1");
     check_fallback(check, view, 0, "cuda:0 -> cuda:1: DEVICE_LOST (fake error 700 in assign)");
