@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 __path__ = extend_path(__path__, __name__)
 
 from bary import errors, plot
+from bary._fit_batch import fit_batch
 from bary._profile import profile
 from bary._session import SESSION
-from bary.client import Client, Dataset, Job, Placement, connect
+from bary.client import BatchJob, BatchResult, Client, Dataset, Job, Placement, connect
 from bary.errors import *  # noqa: F403 - bary.TooFewRowsError and its like
 from bary.errors import BaryError
 
@@ -50,6 +51,8 @@ def set_client(client: Client | None) -> None:
 
 __all__ = [
     "BaryError",
+    "BatchJob",
+    "BatchResult",
     "Client",
     "Dataset",
     "Job",
@@ -57,6 +60,7 @@ __all__ = [
     "Placement",
     "connect",
     "errors",
+    "fit_batch",
     "plot",
     "profile",
     "set_client",

@@ -11,23 +11,32 @@ import numpy as np
 
 from bary import _methods as methods
 from bary import errors
+from bary._batches import BatchResult
 from bary._failure import from_job
 from bary._pages import pages
 from bary._proto import job_service_pb2 as job
 from bary._proto import types_pb2 as types
 from bary._requests import CALL_SECONDS_MAX, WAIT_SECONDS, job_state
-from bary._results import FitResult, JobStatus, LabelArray, floats, join
+from bary._results import (
+    CountArray,
+    FitResult,
+    JobStatus,
+    LabelArray,
+    floats,
+    join,
+    labels_of,
+)
 from bary._wire import Array
 
 if TYPE_CHECKING:
     from bary.client import Client
 
 
-class Job:
-    """A fit on the server.
+class Handle:
+    """What handles of jobs have in common.
 
-    `wait`, `watch` and `result` cancel it when they are interrupted (Ctrl-C), if this handle is
-    the one that `Client.fit` gave; a handle from `client.jobs` leaves it alone.
+    `wait` and `watch` cancel the job when they are interrupted (Ctrl-C), if this handle is the one
+    that started it; a handle from `client.jobs` leaves it alone.
 
     Attributes
     ----------
@@ -42,7 +51,7 @@ class Job:
         self.name = message.name
 
     def __repr__(self) -> str:
-        return f"Job({self.name!r}, {self._status.state})"
+        return f"{type(self).__name__}({self.name!r}, {self._status.state})"
 
     @property
     def _status(self) -> JobStatus:
@@ -103,34 +112,14 @@ class Job:
                     self._last = message
                     yield self._status
 
-    def result(self, timeout: float | None = None) -> FitResult:
-        """Wait for its end and return what it found.
-
-        Raises
-        ------
-        bary.errors.BaryError
-            What it failed with; `bary.errors.CancelledError` when it was cancelled;
-            `bary.errors.DeadlineError` when it is not over after `timeout` seconds.
-        """
+    def _finished(self, timeout: float | None) -> types.Job:
+        """Its last message, with its result; raises what it failed with."""
         self.wait(timeout)
         if self._last.HasField("error"):
             raise from_job(self._last.error)
-        if not self._last.HasField("fit"):
+        if self._last.WhichOneof("result") is None:
             self._last = self._client._unary(methods.JOB_GET, job.GetJobRequest(name=self.name))
-        fit = self._last.fit
-        centers = (
-            np.array(self._read(job.JOB_ARRAY_CLUSTER_CENTERS), dtype=np.float64)
-            if fit.centers_omitted
-            else floats(fit.cluster_centers)
-        )
-        return FitResult.of(fit, self._last.report, centers, self._labels(fit))
-
-    def _labels(self, fit: types.FitResult) -> LabelArray | None:
-        if fit.HasField("labels"):
-            return np.array(join([fit.labels]), dtype=np.int32)
-        if fit.labels_omitted:
-            return np.array(self._read(job.JOB_ARRAY_LABELS), dtype=np.int32)
-        return None
+        return self._last
 
     def _read(self, array: job.JobArray) -> Array:
         request = job.ReadJobRequest(name=self.name, array=array)
@@ -145,6 +134,87 @@ class Job:
                 with contextlib.suppress(errors.BaryError):
                     self.cancel()
             raise
+
+
+class Job(Handle):
+    """A fit on the server.
+
+    `wait`, `watch` and `result` cancel it when they are interrupted (Ctrl-C), if this handle is
+    the one that `Client.fit` gave; a handle from `client.jobs` leaves it alone.
+
+    Attributes
+    ----------
+    name : str
+        "namespaces/default/jobs/...".
+    """
+
+    def result(self, timeout: float | None = None) -> FitResult:
+        """Wait for its end and return what it found.
+
+        Raises
+        ------
+        bary.errors.BaryError
+            What it failed with; `bary.errors.CancelledError` when it was cancelled;
+            `bary.errors.DeadlineError` when it is not over after `timeout` seconds.
+        """
+        fit = self._finished(timeout).fit
+        centers = (
+            np.array(self._read(job.JOB_ARRAY_CLUSTER_CENTERS), dtype=np.float64)
+            if fit.centers_omitted
+            else floats(fit.cluster_centers)
+        )
+        return FitResult.of(fit, self._last.report, centers, self._labels(fit))
+
+    def _labels(self, fit: types.FitResult) -> LabelArray | None:
+        if fit.HasField("labels"):
+            return np.array(join([fit.labels]), dtype=np.int32)
+        if fit.labels_omitted:
+            return np.array(self._read(job.JOB_ARRAY_LABELS), dtype=np.int32)
+        return None
+
+
+class BatchJob(Handle):
+    """A batch of fits on the server, as `Client.fit_batch` gives it; see `Job`.
+
+    Attributes
+    ----------
+    name : str
+        "namespaces/default/jobs/...".
+    """
+
+    def __init__(
+        self, client: Client, message: types.Job, row_offsets: CountArray, *, owned: bool
+    ) -> None:
+        super().__init__(client, message, owned=owned)
+        self._row_offsets = row_offsets
+
+    def result(self, timeout: float | None = None) -> BatchResult:
+        """Wait for its end and return what it found, problem by problem.
+
+        Raises
+        ------
+        bary.errors.BaryError
+            What the whole failed with; a problem's own error is in the result.
+            `bary.errors.DeadlineError` when it is not over after `timeout` seconds.
+        """
+        batch = self._finished(timeout).batch
+        centers = (
+            np.array(self._read(job.JOB_ARRAY_CLUSTER_CENTERS), dtype=np.float64)
+            if batch.centers_omitted
+            else floats(batch.cluster_centers)
+        )
+        labels: LabelArray | None = None
+        if batch.labels_omitted:
+            labels = np.array(self._read(job.JOB_ARRAY_LABELS), dtype=np.int32)
+        elif batch.HasField("labels"):
+            labels = labels_of(batch.labels)
+        sizes = (
+            np.array(self._read(job.JOB_ARRAY_SIZES), dtype=np.int64)
+            if batch.sizes_omitted
+            else np.array(batch.sizes, dtype=np.int64)
+        )
+        report = self._last.report
+        return BatchResult.of(batch, report, self._row_offsets, centers, labels, sizes)
 
 
 class Jobs:

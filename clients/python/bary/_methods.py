@@ -59,6 +59,12 @@ DATASET_DELETE = Method(
     "/bary.v1.DatasetService/Delete", dataset.DeleteDatasetRequest, dataset.DeleteDatasetResponse
 )
 FIT = Method("/bary.v1.ClusteringService/Fit", clustering.FitRequest, types.Job, Repeat.KEYED)
+FIT_BATCH = Method(
+    "/bary.v1.ClusteringService/FitBatch",
+    clustering.FitBatchRequest,
+    types.Job,
+    Repeat.KEYED,
+)
 PREDICT = Method(
     "/bary.v1.ClusteringService/Predict",
     clustering.PredictRequest,

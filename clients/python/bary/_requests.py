@@ -244,7 +244,7 @@ def fit_request(
     It is when it is waited for, its rows are in the call, its model is not kept and its answer
     fits a message: the server forgets it, so nothing could be read later.
     """
-    request = _fit_request(rows.source, options, rows.weights)
+    request = fit_message(rows.source, options, rows.weights)
     answer_bytes = 4 * rows.rows + 8 * options.n_clusters * rows.columns
     ephemeral = wait > 0 and rows.inline and not options.model and answer_bytes <= INLINE_BYTES_MAX
     if ephemeral:
@@ -252,7 +252,7 @@ def fit_request(
     return request, ephemeral
 
 
-def put_init(request: clustering.FitRequest, centers: Array) -> bool:
+def put_init(request: clustering.FitRequest | clustering.FitBatchRequest, centers: Array) -> bool:
     """Put first centers into a fit; False when they are too many and need a dataset."""
     if centers.nbytes + request.ByteSize() > MESSAGE_BYTES:
         return False
@@ -267,9 +267,10 @@ def model_centers(centers: Array) -> types.ModelRef | None:
     return types.ModelRef(centers=to_matrix(centers, "centers"))
 
 
-def _fit_request(
+def fit_message(
     source: types.Source, options: FitOptions, weights: types.Weights | None
 ) -> clustering.FitRequest:
+    """Source, weights and options of a fit, with a request id of its own."""
     request = clustering.FitRequest(
         source=source,
         n_clusters=options.n_clusters,

@@ -306,8 +306,8 @@ class JobStatus:
     name : str
         "namespaces/default/jobs/...".
     kind, state : str
-        "fit", "predict" or "evaluate"; "queued", "running", "succeeded", "failed", "cancelling" or
-        "cancelled".
+        "fit", "fit_batch", "predict" or "evaluate"; "queued", "running", "succeeded", "failed",
+        "cancelling" or "cancelled".
     sequence : int
         Grows with every change.
     queue_position : int or None

@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from bary import _methods as methods
 from bary import errors
+from bary._batches import BatchResult, ProblemResult, Problems, batch_request, problems_of, stacked
 from bary._channel import Channel
 from bary._datasets import Dataset, Datasets
 from bary._descriptions import DatasetInfo, ModelInfo, ServerInfo
 from bary._failure import from_job
-from bary._jobs import Job, Jobs
+from bary._jobs import BatchJob, Job, Jobs
 from bary._models import Models
 from bary._proto import clustering_service_pb2 as clustering
 from bary._proto import server_service_pb2 as server
@@ -304,27 +305,113 @@ class Client:
         with contextlib.ExitStack() as stack:
             if not isinstance(options.init, str):
                 self._put_init(stack, request, options.init)
-            started = self._submit(request, ephemeral)
+            started = self._submit(methods.FIT, request, ephemeral)
         job = Job(self, started, owned=True)
         if wait > 0 and not ephemeral:
             with contextlib.suppress(errors.DeadlineError):
                 job.wait(wait)
         return job
 
-    def _submit(self, request: clustering.FitRequest, ephemeral: bool) -> types.Job:
+    def _submit(
+        self,
+        method: methods.Method[methods.Request, types.Job],
+        request: methods.Request,
+        ephemeral: bool,
+    ) -> types.Job:
         """Send a fit. An interrupt ends an ephemeral one with its call; others are cancelled."""
         try:
-            return self._unary(methods.FIT, request, timeout=CALL_SECONDS_MAX)
+            return self._unary(method, request, timeout=CALL_SECONDS_MAX)
         except KeyboardInterrupt:
             if not ephemeral:
                 with contextlib.suppress(errors.BaryError):
                     # The same request id: the answer is the job that the first one started.
-                    started = self._unary(methods.FIT, request, timeout=_INTERRUPT_SECONDS)
+                    started = self._unary(method, request, timeout=_INTERRUPT_SECONDS)
                     self.jobs.cancel(name=started.name)
             raise
 
+    def fit_batch(
+        self,
+        X: Rows | Sequence[npt.ArrayLike],
+        n_clusters: int | npt.ArrayLike,
+        *,
+        row_offsets: npt.ArrayLike | None = None,
+        init: InitName | npt.ArrayLike = "k-means++",
+        n_init: int | Literal["auto"] = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        fixed_rounds: bool = False,
+        random_state: int | npt.ArrayLike | None = None,
+        sample_weight: npt.ArrayLike | str | None = None,
+        non_finite: NonFinite = "reject",
+        empty_clusters: EmptyClusters = "relocate",
+        labels: bool = True,
+        columns: Sequence[str] = (),
+        placement: Placement = Placement(),  # noqa: B008 - immutable
+        tags: Sequence[str] = (),
+        max_runtime: float | None = None,
+        wait: float = 0.0,
+    ) -> BatchJob:
+        """Start fits of many small independent problems, in one call.
+
+        Parameters are those of `bary.fit_batch`, which also waits for the result; `placement`,
+        `tags`, `max_runtime` and `wait` those of `fit`. X may be a `Dataset` with `row_offsets`.
+
+        Returns
+        -------
+        BatchJob
+            Its handle; ``fit_batch(...).result()`` waits for the result.
+
+        Examples
+        --------
+        >>> import bary
+        >>> job = bary.connect().fit_batch([[[0.0], [1.0]], [[5.0], [9.0]]], 1, wait=10)
+        >>> job.result().cluster_centers.tolist()
+        [[[0.5]], [[7.0]]]
+        """
+        parts = None if isinstance(X, Dataset) else stacked(X)
+        if parts is not None and row_offsets is not None:
+            raise errors.UnsupportedError("row_offsets are for rows one below the other, 2-d")
+        if parts is None and row_offsets is None:
+            raise errors.MissingError("row_offsets is missing: X is neither 3-d nor a list of 2-d")
+        rows, offsets = (X, row_offsets) if parts is None else parts
+        problems, seed = problems_of(offsets, n_clusters, random_state)  # type: ignore[arg-type]
+        options = FitOptions(
+            n_clusters=1,
+            init=init if isinstance(init, str) else as_centers(init),  # type: ignore[arg-type]
+            n_init=n_init,
+            max_iter=max_iter,
+            tol=tol,
+            fixed_rounds=fixed_rounds,
+            random_state=seed,
+            non_finite=non_finite,
+            empty_clusters=empty_clusters,
+            labels=labels,
+            placement=placement,
+            tags=tags,
+            max_runtime=max_runtime,
+        )
+        with self.rows(rows, sample_weight, columns, options) as sent:  # type: ignore[arg-type]
+            return self._start_batch(sent, problems, options, wait)
+
+    def _start_batch(
+        self, rows: SentRows, problems: Problems, options: FitOptions, wait: float
+    ) -> BatchJob:
+        request, ephemeral = batch_request(rows, problems, options, wait)
+        with contextlib.ExitStack() as stack:
+            if not isinstance(options.init, str):
+                self._put_init(stack, request, options.init)
+            started = self._submit(methods.FIT_BATCH, request, ephemeral)
+        job = BatchJob(self, started, problems.row_offsets, owned=True)
+        if wait > 0 and not ephemeral:
+            with contextlib.suppress(errors.DeadlineError):
+                job.wait(wait)
+        return job
+
     def _put_init(
-        self, stack: contextlib.ExitStack, request: clustering.FitRequest, centers: Array
+        self,
+        stack: contextlib.ExitStack,
+        request: clustering.FitRequest | clustering.FitBatchRequest,
+        centers: Array,
     ) -> None:
         if put_init(request, centers):
             return
@@ -465,6 +552,8 @@ class Client:
 
 
 __all__ = [
+    "BatchJob",
+    "BatchResult",
     "Client",
     "Dataset",
     "DatasetInfo",
@@ -479,6 +568,7 @@ __all__ = [
     "Models",
     "Placement",
     "PredictResult",
+    "ProblemResult",
     "Progress",
     "Report",
     "Rows",

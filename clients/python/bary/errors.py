@@ -12,7 +12,7 @@ from bary._error import BaryError
 from bary._reasons import *  # noqa: F403
 from bary._reasons import __all__ as _names
 
-__all__ = ["BaryError", "ServerError", "for_reason"]
+__all__ = ["BaryError", "ServerError", "for_number", "for_reason"]
 __all__ += _names
 
 
@@ -28,6 +28,14 @@ _BY_REASON: dict[str, type[BaryError]] = {
     for kind in vars(_reasons).values()
     if isinstance(kind, type) and issubclass(kind, BaryError) and kind is not BaryError
 }
+
+
+_BY_NUMBER = {kind.number: kind for kind in _BY_REASON.values()}
+
+
+def for_number(number: int) -> type[BaryError]:
+    """Return the class of a reason's number; `ServerError` for one that is not known here."""
+    return _BY_NUMBER.get(number, ServerError)
 
 
 def for_reason(reason: str) -> type[BaryError]:
