@@ -126,29 +126,54 @@ static void kept_free(struct kmeans_result *kept)
     memory_free(kept);
 }
 
-static enum status fit_on(const struct bary_device *device, const struct bary_data *data,
-                          const struct bary_kmeans_options *options,
-                          struct bary_kmeans_result *result, struct error *error)
+/* Rounds that the choice of a device assumes when the loop ends by itself. */
+enum { ROUNDS_EXPECTED = 30 };
+
+/* A fit on whatever device it is done. */
+struct fitting {
+    struct fit_input input;
+    struct kmeans_params params;
+    struct turn turn;
+    struct kmeans_result *kept;
+};
+
+static enum status fit_on(const struct embedded *device, void *context, struct error *error)
 {
-    const struct kmeans_params params = params_of(data, options);
-    const struct turn turn = call_turn(&options->run);
+    const struct fitting *fitting = context;
+    struct fit_input input = fitting->input;
+
+    input.residency = device->residency;
+    return kmeans_fit(device->backend, device->device, &input, &fitting->params, &fitting->turn,
+                      fitting->kept, error);
+}
+
+static enum status fit_call(const struct bary_data *data, const struct bary_kmeans_options *options,
+                            struct bary_kmeans_result *result, struct error *error)
+{
     struct matrix matrix = {.table = NULL};
-    struct fit_input input = {
-        .name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight};
-    struct kmeans_result *kept = memory_zeroed(1, sizeof *kept);
+    struct fitting fitting = {
+        .input = {.name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight},
+        .params = params_of(data, options),
+        .turn = call_turn(&options->run),
+        .kept = memory_zeroed(1, sizeof *fitting.kept)};
     struct model *model = NULL;
     enum status status;
 
-    if (!kept)
-        return FAIL(error, OUT_OF_MEMORY, TEXT("what", "a result"), INT("needed", sizeof *kept),
-                    INT("retry_ms", 1000));
+    if (!fitting.kept)
+        return FAIL(error, OUT_OF_MEMORY, TEXT("what", "a result"),
+                    INT("needed", sizeof *fitting.kept), INT("retry_ms", 1000));
     TRY(call_matrix(data, &matrix, error));
-    TRY(kmeans_fit(device->backend, device->device, &input, &params, &turn, kept, error));
-    TRY(model_of_result(kept, &params, NULL, &model, error));
-    *result = result_of(kept, model);
-    kept = NULL;
+    double runs = options->n_init > 0 ? (double)options->n_init : 1;
+    double rounds =
+        options->max_iter < ROUNDS_EXPECTED ? (double)options->max_iter : ROUNDS_EXPECTED;
+    const struct embedded_work work =
+        call_work(&matrix, data->sample_weight, options->n_clusters, runs * rounds);
+    TRY(call_run(&options->run, &work, fit_on, &fitting, error));
+    TRY(model_of_result(fitting.kept, &fitting.params, NULL, &model, error));
+    *result = result_of(fitting.kept, model);
+    fitting.kept = NULL;
 out:
-    kept_free(kept);
+    kept_free(fitting.kept);
     matrix_release(&matrix);
     return status;
 }
@@ -157,19 +182,10 @@ int bary_kmeans_fit(const struct bary_data *data, const struct bary_kmeans_optio
                     struct bary_kmeans_result *result, struct bary_error *error)
 {
     struct bary_kmeans_options defaults;
-    const struct bary_device *device;
-    struct bary_device own;
     struct error inner;
-    enum status status;
 
     bary_kmeans_options_init(&defaults);
-    if (!options)
-        options = &defaults;
-    status = call_device(&options->run, &own, &device, &inner);
-    if (status == STATUS_OK)
-        status = fit_on(device, data, options, result, &inner);
-    call_device_close(&own);
-    return call_end(status, &inner, error);
+    return call_end(fit_call(data, options ? options : &defaults, result, &inner), &inner, error);
 }
 
 void bary_kmeans_result_free(struct bary_kmeans_result *result)
@@ -179,27 +195,61 @@ void bary_kmeans_result_free(struct bary_kmeans_result *result)
     *result = (struct bary_kmeans_result){.rows = 0};
 }
 
+/* A prediction (found NULL) or an inertia, on whatever device it is done. */
+struct scoring {
+    struct fit_input input;
+    const struct model *model;
+    enum non_finite non_finite;
+    struct turn turn;
+    int32_t *labels;
+    double *distances;
+    struct inertia_result *found;
+};
+
+static enum status score_on(const struct embedded *device, void *context, struct error *error)
+{
+    const struct scoring *scoring = context;
+    struct fit_input input = scoring->input;
+
+    input.residency = device->residency;
+    if (scoring->found)
+        return score_inertia(device->backend, device->device, &input, scoring->model,
+                             scoring->non_finite, &scoring->turn, scoring->found, error);
+    return score_predict(device->backend, device->device, &input, scoring->model,
+                         scoring->non_finite, &scoring->turn, scoring->labels, scoring->distances,
+                         error);
+}
+
+/* Fills the rest of *scoring. */
+static enum status score_call(const struct bary_model *model, const struct bary_data *data,
+                              const struct bary_run *run, struct scoring *scoring,
+                              struct error *error)
+{
+    struct matrix matrix = {.table = NULL};
+    enum status status;
+
+    scoring->input = (struct fit_input){
+        .name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight};
+    scoring->model = call_model(model);
+    scoring->non_finite = (enum non_finite)data->non_finite;
+    scoring->turn = call_turn(run);
+    TRY(call_matrix(data, &matrix, error));
+    const struct embedded_work work =
+        call_work(&matrix, data->sample_weight, scoring->model->n_clusters, 2);
+    TRY(call_run(run, &work, score_on, scoring, error));
+out:
+    matrix_release(&matrix);
+    return status;
+}
+
 int bary_predict(const struct bary_model *model, const struct bary_data *data,
                  const struct bary_run *run, int32_t *labels, double *distances,
                  struct bary_error *error)
 {
-    const struct turn turn = call_turn(run);
-    const struct bary_device *device;
-    struct bary_device own;
-    struct matrix matrix = {.table = NULL};
-    const struct fit_input input = {
-        .name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight};
+    struct scoring scoring = {.labels = labels, .distances = distances};
     struct error inner;
-    enum status status;
 
-    TRY(call_device(run, &own, &device, &inner));
-    TRY(call_matrix(data, &matrix, &inner));
-    TRY(score_predict(device->backend, device->device, &input, call_model(model),
-                      (enum non_finite)data->non_finite, &turn, labels, distances, &inner));
-out:
-    matrix_release(&matrix);
-    call_device_close(&own);
-    return call_end(status, &inner, error);
+    return call_end(score_call(model, data, run, &scoring, &inner), &inner, error);
 }
 
 int bary_inertia(const struct bary_model *model, const struct bary_data *data,
@@ -207,22 +257,11 @@ int bary_inertia(const struct bary_model *model, const struct bary_data *data,
                  struct bary_error *error)
 {
     struct inertia_result found = {.per_cluster = per_cluster};
-    const struct turn turn = call_turn(run);
-    const struct bary_device *device;
-    struct bary_device own;
-    struct matrix matrix = {.table = NULL};
-    const struct fit_input input = {
-        .name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight};
+    struct scoring scoring = {.found = &found};
     struct error inner;
-    enum status status;
+    enum status status = score_call(model, data, run, &scoring, &inner);
 
-    TRY(call_device(run, &own, &device, &inner));
-    TRY(call_matrix(data, &matrix, &inner));
-    TRY(score_inertia(device->backend, device->device, &input, call_model(model),
-                      (enum non_finite)data->non_finite, &turn, &found, &inner));
-    *inertia = found.inertia;
-out:
-    matrix_release(&matrix);
-    call_device_close(&own);
+    if (status == STATUS_OK)
+        *inertia = found.inertia;
     return call_end(status, &inner, error);
 }

@@ -110,30 +110,47 @@ struct bary_progress {
 /* A device that was opened and tested once and serves many calls, one at a time. */
 struct bary_device;
 
-/* All zeros is a good choice: the best backend, all threads that the machine, its affinity mask,
- * its cgroup and OMP_NUM_THREADS allow. None of it changes an answer. */
+/* All zeros is a good choice: a GPU where one is there and worth its opening, else the CPU with all
+ * threads that the machine, its affinity mask, its cgroup and OMP_NUM_THREADS allow. None of it changes
+ * an answer.
+ *
+ * A GPU comes as a plug-in, libbary_cuda.so, from backend_dir: an absolute path; NULL: BARY_BACKEND_DIR of
+ * the environment, else ../lib/bary beside the executable's folder. File and folder must belong to root or to
+ * this process's user, and nobody else may write them. When a GPU that was asked for is not there, has no
+ * memory for the data or fails, the call goes on with less of it (small tiles, rows streamed from the host) and
+ * at last on the CPU, from its beginning and with the same bits; `fallback` is told of each step. A process
+ * that was forked after a GPU was opened must not use that one. */
 struct bary_run {
-    struct bary_device *device; /* NULL: opened for this call by the three lines below */
-    const char *backend;        /* "cpu", "ref"; NULL: the best */
+    struct bary_device *device; /* NULL: opened for this call by the lines below */
+    const char *backend;        /* NULL, "auto": the best; "gpu", "cpu", "ref" */
     const char *isa;            /* a ceiling: "plain", "avx2", "avx512"; NULL: the best there is */
-    int threads;                /* 0: what the machine offers */
+    int threads;                /* of the CPU; 0: what the machine offers */
 
     /* Called by the calling thread after every few milliseconds of work; anything but 0 ends the call with
      * CANCELLED. NULL: not called. */
     int (*progress)(void *context, const struct bary_progress *progress);
-    void *context;
+    void *context; /* of progress and fallback */
+
+    const char *backend_dir; /* of the GPU plug-in */
+    int gpu_index;           /* which GPU */
+    int forbid_fallback; /* not 0: NO_DEVICE, OUT_OF_MEMORY or DEVICE_LOST instead of a step down */
+    void (*fallback)(void *context,
+                     const char *step); /* "cuda:0 -> cpu: DEVICE_LOST (why)", or NULL */
 };
 
-/* Opens what `run` names (NULL: the best). NO_DEVICE, UNSUPPORTED, UNKNOWN_VALUE, DEVICE_LOST: it
- * failed its test against the plain version. Opening costs some milliseconds, of which a program
- * with many small calls wants to pay for one. */
+/* Opens what `run` names (NULL: the best; a GPU if one opens). NO_DEVICE, UNSUPPORTED, UNKNOWN_VALUE,
+ * DEVICE_LOST: it failed its test against the plain version. Opening costs some milliseconds, a GPU's some
+ * hundred, of which a program with many small calls wants to pay for one. What `run` says of isa, threads,
+ * backend_dir and fallback holds for the device until it is closed, and so must these texts. A GPU belongs to
+ * the thread that opened it: in another one calls are UNSUPPORTED. */
 BARY_API int bary_device_open(const struct bary_run *run, struct bary_device **out,
                               struct bary_error *error);
 BARY_API void bary_device_close(struct bary_device **device);
 
 struct bary_device_info {
     char name[64], isa[32];
-    int threads;
+    int threads;      /* 0: a GPU */
+    char backend[16]; /* "cpu", "ref", "cuda" */
 };
 BARY_API void bary_device_describe(const struct bary_device *device, struct bary_device_info *out);
 

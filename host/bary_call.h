@@ -5,10 +5,10 @@
 #include "host/bary.h"
 #include "host/cluster/fit.h"
 #include "host/cluster/model.h"
+#include "host/embedded.h"
 
 struct bary_device {
-    const struct backend *backend;
-    struct device *device;
+    struct embedded embedded;
 };
 
 /* Turns how a call ended into what the caller sees. Returns `status`. */
@@ -18,12 +18,14 @@ int call_end(enum status status, const struct error *error, struct bary_error *o
 enum status call_matrix(const struct bary_data *data, struct matrix *out, struct error *error);
 const char *call_name(const struct bary_data *data);
 
-enum status device_open(const struct bary_run *run, struct bary_device *out, struct error *error);
-
-/* The device of `run`, or one opened into *own; call_device_close closes *own alone. */
-enum status call_device(const struct bary_run *run, struct bary_device *own,
-                        const struct bary_device **out, struct error *error);
-void call_device_close(struct bary_device *own);
+/* Does `body` on the device of `run`, or on one opened for it; see embedded_run. */
+enum status call_run(const struct bary_run *run, const struct embedded_work *work,
+                     enum status (*body)(const struct embedded *device, void *context,
+                                         struct error *error),
+                     void *context, struct error *error);
+/* What the work on a matrix costs: so many passes with so many clusters. */
+struct embedded_work call_work(const struct matrix *matrix, const double *weight,
+                               int64_t n_clusters, double passes);
 
 /* The turn that asks run's progress function; `context` must outlive it. */
 struct turn call_turn(const struct bary_run *run);

@@ -1,9 +1,7 @@
 /* bary_device.c - opening devices, and errors and turns on their way out of bary.h. */
-#include <stdio.h>
 #include <string.h>
 
 #include "host/bary_call.h"
-#include "host/base/machine.h"
 #include "host/base/memory.h"
 
 const char *bary_version(void)
@@ -21,107 +19,53 @@ int call_end(enum status status, const struct error *error, struct bary_error *o
     return (int)status;
 }
 
-static enum status no_device(struct error *error, const char *backend, const char *why)
+static struct embedded_options options_of(const struct bary_run *run)
 {
-    return FAIL(error, NO_DEVICE, TEXT("backend", backend), TEXT("why", why));
-}
-
-/* The named backend, or the first that has a device. */
-static enum status backend_choose(const char *name, const struct backend **out, struct error *error)
-{
-    const struct backend *const *list = backend_list();
-    const struct backend *found = NULL;
-    struct refusal why = {.text = "none was compiled in"};
-
-    if (name) {
-        found = backend_named(name);
-        if (!found)
-            return FAIL(error, UNKNOWN_VALUE, TEXT("what", "backend"), TEXT("value", name),
-                        TEXT("known", "cpu, ref"));
-        if (found->devices(NULL, 0, &why) < 1)
-            return no_device(error, name, why.text);
-    }
-    for (; !found && *list; list++)
-        if ((*list)->devices(NULL, 0, &why) > 0)
-            found = *list;
-    if (!found)
-        return no_device(error, "usable", why.text);
-    *out = found;
-    return STATUS_OK;
-}
-
-static enum status open_failed(enum status status, const struct backend *backend, const char *isa,
-                               struct error *error)
-{
-    char what[128];
-
-    switch (status) {
-    case STATUS_UNSUPPORTED:
-        snprintf(what, sizeof what, "isa '%.64s' on this machine", isa ? isa : "");
-        return FAIL(error, UNSUPPORTED, TEXT("what", isa ? what : "arithmetic of this thread"),
-                    TEXT("why", isa ? "it is unknown or the CPU lacks it"
-                                    : "it must round to nearest and keep subnormal numbers"));
-    case STATUS_OUT_OF_MEMORY:
-        return FAIL(error, OUT_OF_MEMORY, TEXT("what", "a device"), INT("needed", 0),
-                    INT("retry_ms", 1000));
-    case STATUS_DEVICE_LOST:
-        return FAIL(error, DEVICE_LOST, TEXT("device", backend->name),
-                    TEXT("why", "its results differ from the reference's"), INT("retry_ms", 1000));
-    default:
-        return no_device(error, backend->name, "it does not open");
-    }
-}
-
-enum status device_open(const struct bary_run *run, struct bary_device *out, struct error *error)
-{
-    struct device_options options = {.threads = run->threads, .isa = run->isa};
-    struct bary_device opened = {.device = NULL};
-    const char *refusal = machine_refusal();
-    enum status status;
-
-    if (refusal)
-        return no_device(error, "usable", refusal);
-    if (run->threads < 0)
-        return FAIL(error, OUT_OF_RANGE, TEXT("what", "threads"), INT("value", run->threads),
-                    TEXT("limit", "0 (all) or more"));
-    if (options.threads == 0)
-        options.threads = machine_threads(NULL);
-    status = backend_choose(run->backend, &opened.backend, error);
-    if (status != STATUS_OK)
-        return status;
-    status = opened.backend->open(0, &options, &opened.device, NULL);
-    if (status != STATUS_OK)
-        return open_failed(status, opened.backend, run->isa, error);
-    *out = opened;
-    return STATUS_OK;
+    return (struct embedded_options){
+        .backend = run->backend,
+        .backend_dir = run->backend_dir,
+        .index = run->gpu_index,
+        .isa = run->isa,
+        .threads = run->threads,
+        .forbid_fallback = run->forbid_fallback != 0,
+        .fallback = run->fallback,
+        .context = run->context,
+    };
 }
 
 static const struct bary_run run_default;
 
-enum status call_device(const struct bary_run *run, struct bary_device *own,
-                        const struct bary_device **out, struct error *error)
+struct embedded_work call_work(const struct matrix *matrix, const double *weight,
+                               int64_t n_clusters, double passes)
 {
-    enum status status;
-
-    *own = (struct bary_device){.device = NULL};
-    if (run && run->device) {
-        *out = run->device;
-        return STATUS_OK;
-    }
-    status = device_open(run ? run : &run_default, own, error);
-    if (status == STATUS_OK)
-        *out = own;
-    return status;
+    return (struct embedded_work){.shape = {.rows = matrix->rows,
+                                            .columns = matrix->columns,
+                                            .clusters = n_clusters,
+                                            .number = matrix->number,
+                                            .weighted = weight != NULL},
+                                  .passes = passes};
 }
 
-void call_device_close(struct bary_device *own)
+enum status call_run(const struct bary_run *run, const struct embedded_work *work,
+                     enum status (*body)(const struct embedded *device, void *context,
+                                         struct error *error),
+                     void *context, struct error *error)
 {
-    if (own->device)
-        own->backend->close(&own->device);
+    struct embedded own = {.device = NULL};
+
+    if (run && run->device)
+        return embedded_run(&run->device->embedded, body, context, error);
+    const struct embedded_options options = options_of(run ? run : &run_default);
+    enum status status = embedded_open(&options, work, &own, error);
+    if (status == STATUS_OK)
+        status = embedded_run(&own, body, context, error);
+    embedded_close(&own);
+    return status;
 }
 
 int bary_device_open(const struct bary_run *run, struct bary_device **out, struct bary_error *error)
 {
+    const struct embedded_options options = options_of(run ? run : &run_default);
     struct bary_device *device = memory_zeroed(1, sizeof *device);
     struct error inner;
     enum status status;
@@ -130,7 +74,7 @@ int bary_device_open(const struct bary_run *run, struct bary_device **out, struc
         return call_end(FAIL(&inner, OUT_OF_MEMORY, TEXT("what", "a device"),
                              INT("needed", sizeof *device), INT("retry_ms", 1000)),
                         &inner, error);
-    status = device_open(run ? run : &run_default, device, &inner);
+    status = embedded_open(&options, NULL, &device->embedded, &inner);
     if (status == STATUS_OK)
         *out = device;
     else
@@ -142,7 +86,7 @@ void bary_device_close(struct bary_device **device)
 {
     if (!*device)
         return;
-    call_device_close(*device);
+    embedded_close(&(*device)->embedded);
     memory_free(*device);
     *device = NULL;
 }
@@ -151,7 +95,8 @@ void bary_device_describe(const struct bary_device *device, struct bary_device_i
 {
     struct device_info info = {.threads = 0};
 
-    device->backend->describe(device->device, &info);
+    device->embedded.backend->describe(device->embedded.device, &info);
+    text_cut(out->backend, sizeof out->backend, device->embedded.backend->name);
     text_cut(out->name, sizeof out->name, info.name);
     text_cut(out->isa, sizeof out->isa, info.isa);
     out->threads = info.threads;

@@ -193,7 +193,7 @@ static void what_is_wrong_is_said_in_a_sentence_and_nothing_else_is_written(stru
         {"OUT_OF_RANGE", "n_clusters is 0"},
         {"OUT_OF_RANGE", "the number of rows is -1"},
         {"UNKNOWN_VALUE", "dtype is 77"},
-        {"UNKNOWN_VALUE", "backend is abacus; known are cpu, ref"},
+        {"UNKNOWN_VALUE", "backend is abacus; known are auto, gpu, cpu, ref"},
         {"UNSUPPORTED", "isa 'mmx' on this machine is not supported"},
         {"OUT_OF_RANGE", "threads is -1"},
         {"UNKNOWN_VALUE", "non_finite is 9"},

@@ -1,62 +1,7 @@
 /* jobs_gpu.c - jobs on a GPU that fails to order: where they run, what they fall back to, and that
  * whatever fails, and wherever, the answer is the same or the refusal is in the right words. */
-#include <dlfcn.h>
-
-#include "tests/faults/gpu.h"
+#include "tests/faults/steer.h"
 #include "tests/unit/jobs_scene.h"
-
-#define FAKE BARY_FAKES "/gpu"
-
-/* The plug-in's own functions: the dispatcher opens the same file, so it is the same library. */
-static void *fake(const char *symbol)
-{
-    void *library = dlopen(FAKE "/libbary_cuda.so", RTLD_NOW | RTLD_LOCAL);
-    void *found = library ? dlsym(library, symbol) : NULL;
-
-    if (!found)
-        abort();
-    return found;
-}
-
-static void fake_set(const char *words)
-{
-    union {
-        void *object;
-        fake_gpu_set_words *function;
-    } set = {.object = fake("fake_gpu_set")};
-
-    set.function(words);
-}
-
-static int64_t fake_number(const char *symbol)
-{
-    union {
-        void *object;
-        fake_gpu_number *function;
-    } number = {.object = fake(symbol)};
-
-    return number.function();
-}
-
-static int64_t fake_calls(int word)
-{
-    union {
-        void *object;
-        fake_gpu_count *function;
-    } calls = {.object = fake("fake_gpu_calls")};
-
-    return calls.function(word);
-}
-
-static void fake_release(void)
-{
-    union {
-        void *object;
-        fake_gpu_call *function;
-    } release = {.object = fake("fake_gpu_release")};
-
-    release.function();
-}
 
 static bool gpu_open(struct check *check, struct scene *scene, const char *words)
 {
