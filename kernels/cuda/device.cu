@@ -2,6 +2,7 @@
  *
  * Loading the plug-in touches nothing: devices is the first contact. open makes the context, loads every
  * kernel (a lazy load would strike inside a timed pass), then compares small passes of every kind with ref. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,12 +117,10 @@ int cuda_devices(struct device_info *info, int most, struct refusal *why)
     return count;
 }
 
-void kernel_list_row(struct kernel_list *list, const char *name, const void *function,
-                     size_t shared)
+void kernel_list_row(struct kernel_list *list, const struct kernel_row &row)
 {
-    if (list->count < KERNELS_MOST)
-        list->row[list->count] = {name, function, shared};
-    list->count++;
+    assert(list->count < KERNELS_MOST);
+    list->row[list->count++] = row;
 }
 
 void kernel_list_all(struct kernel_list *list)

@@ -175,6 +175,7 @@ struct kernel {
 struct kernel_row {
     const char *name;
     const void *function;
+    int threads, blocks;
     size_t shared;
 };
 enum { KERNELS_MOST = 128 };
@@ -182,14 +183,13 @@ struct kernel_list {
     struct kernel_row row[KERNELS_MOST];
     int count;
 };
-void kernel_list_row(struct kernel_list *list, const char *name, const void *function,
-                     size_t shared);
+void kernel_list_row(struct kernel_list *list, const struct kernel_row &row);
 template <class Arguments, int N>
 void kernel_list_add(struct kernel_list *list, const struct kernel<Arguments> (&kernels)[N])
 {
-    for (int i = 0; i < N; i++)
-        kernel_list_row(list, kernels[i].name, reinterpret_cast<const void *>(kernels[i].function),
-                        kernels[i].shared);
+    for (const struct kernel<Arguments> &kernel : kernels)
+        kernel_list_row(list, {kernel.name, reinterpret_cast<const void *>(kernel.function),
+                               kernel.threads, kernel.blocks, kernel.shared});
 }
 
 /* Each file with kernels tells them. */

@@ -12,7 +12,18 @@ static const int64_t cuts_of[] = {1, 50, 4096};
 static const int64_t tiles_of[] = {7, 64, 1 << 22};
 static const int device_tiles_of[] = {0, 61};
 
-enum { FACTORS = 9, LEVELS_MOST = 14, CASES_MOST = 90 };
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+enum { FACTORS = 9, LEVELS_MOST = 14, CASES_MOST = SANITIZED ? 25 : 60 };
 enum factor { ROWS, COLUMNS, CLUSTERS, DATA, KIND, CUT, TILE, RESIDENCY, DEVICE };
 #define COUNT(list) ((int)(sizeof(list) / sizeof((list)[0])))
 static const int levels_of[FACTORS] = {COUNT(rows_of),

@@ -4,6 +4,7 @@
 
 #include "host/base/memory.h"
 #include "kernels/grid.h"
+#include "tests/tested.h"
 
 static void machine_add(struct check *check, struct machines *machines, const char *backend,
                         const char *isa, int threads)
@@ -26,12 +27,41 @@ static void machine_add(struct check *check, struct machines *machines, const ch
     machines->count++;
 }
 
+/* The plug-in's device, its tiles as it likes and cut small. */
+static void plugin_add(struct check *check, struct machines *machines)
+{
+    static const struct {
+        enum residency residency;
+        int tile_rows;
+        const char *name;
+    } rungs[] = {{RESIDENT, 0, "resident"},
+                 {RESIDENT_SMALL, 0, "small tiles"},
+                 {STREAMED, 37, "streamed by 37"}};
+
+    for (size_t i = 0; i < sizeof rungs / sizeof *rungs; i++) {
+        struct machine *machine = &machines->machine[machines->count];
+        check_true(check, machines->count < MACHINES_MAX - 1);
+        *machine = (struct machine){.backend = tested_backend(),
+                                    .device = tested_device(rungs[i].tile_rows),
+                                    .residency = rungs[i].residency,
+                                    .stays = true};
+        snprintf(machine->name, sizeof machine->name, "%s %s", machine->backend->name,
+                 rungs[i].name);
+        machines->count++;
+    }
+}
+
 struct machines machines_open(struct check *check, const int *threads)
 {
     static const char *const isas[] = {"plain", "avx2", "avx512", "neon"};
     struct machines machines = {0};
 
     machine_add(check, &machines, "ref", NULL, 1);
+    if (tested_backend()) {
+        machine_add(check, &machines, "cpu", NULL, threads[0]);
+        plugin_add(check, &machines);
+        return machines;
+    }
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
         for (const int *t = threads; *t; t++)
             machine_add(check, &machines, "cpu", isas[i], *t);
@@ -42,7 +72,8 @@ struct machines machines_open(struct check *check, const int *threads)
 void machines_close(struct machines *machines)
 {
     for (int i = 0; i < machines->count; i++)
-        machines->machine[i].backend->close(&machines->machine[i].device);
+        if (!machines->machine[i].stays)
+            machines->machine[i].backend->close(&machines->machine[i].device);
     machines->count = 0;
 }
 
@@ -175,7 +206,10 @@ bool law_fit(struct check *check, const struct machine *machine, const struct da
     *out = (struct kmeans_result){0};
     if (!view_open(check, data, chunk_rows, &view))
         return false;
-    struct fit_input input = {.name = "X", .matrix = &view.matrix, .sample_weight = data->weight};
+    struct fit_input input = {.name = "X",
+                              .matrix = &view.matrix,
+                              .sample_weight = data->weight,
+                              .residency = machine->residency};
     enum status status =
         kmeans_fit(machine->backend, machine->device, &input, params, NULL, out, &error);
     view_close(&view);
@@ -191,7 +225,10 @@ enum status law_fit_status(const struct machine *machine, const struct data *dat
 
     if (!view_open(&silent, data, 0, &view))
         return STATUS_BUG;
-    struct fit_input input = {.name = "X", .matrix = &view.matrix, .sample_weight = data->weight};
+    struct fit_input input = {.name = "X",
+                              .matrix = &view.matrix,
+                              .sample_weight = data->weight,
+                              .residency = machine->residency};
     enum status status =
         kmeans_fit(machine->backend, machine->device, &input, params, NULL, &result, error);
     kmeans_result_free(&result);
@@ -233,7 +270,8 @@ bool law_predict(struct check *check, const struct machine *machine, const struc
 
     if (!view_open(check, data, chunk_rows, &view))
         return false;
-    const struct fit_input input = {.name = "X", .matrix = &view.matrix};
+    const struct fit_input input = {
+        .name = "X", .matrix = &view.matrix, .residency = machine->residency};
     status = model_of_centers(centers, clusters, data->columns, data->number, &model, &error);
     if (status == STATUS_OK)
         status = score_predict(machine->backend, machine->device, &input, model, NON_FINITE_REJECT,

@@ -7,10 +7,13 @@
 #include "host/cluster/score.h"
 #include "tests/check.h"
 
-/* A device as this machine offers it: ref, and cpu on each ISA and number of threads. */
+/* A device as this machine offers it: ref, and cpu on each ISA and number of threads; or, where
+ * BARY_TESTED_PLUGIN names a plug-in, ref, one cpu, and the plug-in down the ladder of residencies. */
 struct machine {
     const struct backend *backend;
     struct device *device;
+    enum residency residency;
+    bool stays;    /* open until the program ends */
     char name[48]; /* "cpu avx2 3" */
 };
 enum { MACHINES_MAX = 16 };

@@ -394,7 +394,8 @@ static void predict_skips_or_refuses_as_a_fit_does(struct check *check)
         struct error error;
         check_note(check, "%s", machine->name);
         view_open(check, &data, 7, &view);
-        const struct fit_input input = {.name = "rows", .matrix = &view.matrix};
+        const struct fit_input input = {
+            .name = "rows", .matrix = &view.matrix, .residency = machine->residency};
         model_of_centers(centers, 2, 2, NUMBER_F64, &model, NULL);
         check_equal_i64(check,
                         score_predict(machine->backend, machine->device, &input, model,

@@ -393,8 +393,10 @@ static void the_inertia_score_is_that_of_the_fit(struct check *check)
         check_note(check, "%s", machine->name);
         law_fit(check, machine, &data, 0, &params, &fit);
         view_open(check, &data, 33, &view);
-        const struct fit_input input = {
-            .name = "X", .matrix = &view.matrix, .sample_weight = data.weight};
+        const struct fit_input input = {.name = "X",
+                                        .matrix = &view.matrix,
+                                        .sample_weight = data.weight,
+                                        .residency = machine->residency};
         model_of_result(&fit, &params, NULL, &model, NULL);
         check_equal_i64(check,
                         score_inertia(machine->backend, machine->device, &input, model,

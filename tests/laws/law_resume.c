@@ -105,8 +105,10 @@ static struct fit *fit_begin(struct check *check, const struct bench *bench, int
                              int64_t view)
 {
     const struct machine *on = &bench->machines.machine[machine % bench->machines.count];
-    struct fit_input input = {
-        .name = "X", .matrix = &bench->view[view % 2].matrix, .sample_weight = bench->data.weight};
+    struct fit_input input = {.name = "X",
+                              .matrix = &bench->view[view % 2].matrix,
+                              .sample_weight = bench->data.weight,
+                              .residency = on->residency};
     struct fit *fit = NULL;
     struct error error = {0};
 

@@ -195,7 +195,8 @@ static bool seeded_rows(struct check *check, const struct machine *machine,
                         const struct matrix *matrix, const double *weight,
                         const struct kmeans_params *params, int64_t *row, double *centers)
 {
-    struct fit_input input = {.name = "X", .matrix = matrix, .sample_weight = weight};
+    struct fit_input input = {
+        .name = "X", .matrix = matrix, .sample_weight = weight, .residency = machine->residency};
     struct fit *fit = NULL;
     bool ended;
 

@@ -78,7 +78,8 @@ static bool bench_open(struct check *check, const struct machine *machine, const
                           .columns = data->columns,
                           .clusters = clusters,
                           .number = data->number,
-                          .weighted = data->weight != NULL};
+                          .weighted = data->weight != NULL,
+                          .residency = machine->residency};
 
     *bench = (struct bench){0};
     if (!view_open(check, data, chunk_rows, &bench->view))
