@@ -7,6 +7,7 @@
  * are few. */
 #include "kernels/cuda/accumulate.h"
 #include "kernels/cuda/canonical.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/inertia.h"
 #include "kernels/cuda/settle.h"
 
@@ -14,6 +15,8 @@ struct assign_arguments {
     struct settle to;
     const double *centers;
     int32_t clusters;
+    int64_t first, end;      /* rows of the tile */
+    const unsigned *only_if; /* NULL, or on the device: 0 leaves it all to somebody else */
 };
 
 template <class Tile>
@@ -51,7 +54,7 @@ static __device__ __forceinline__ void nearest_merge(struct row_nearest<Tile> &b
 }
 
 template <class Tile>
-static __device__ __forceinline__ void nearest_settle(const struct settle &to,
+static __device__ __forceinline__ void nearest_settle(const struct assign_arguments &a,
                                                       const struct row_nearest<Tile> &best,
                                                       int64_t first, double *largest_term)
 {
@@ -63,10 +66,10 @@ static __device__ __forceinline__ void nearest_settle(const struct settle &to,
     for (int i = 0; i < Tile::ROWS_EACH; i++) {
         row[i] = first + (int)threadIdx.x / Tile::ACROSS + i * Tile::DOWN;
         old[i] = -1;
-        moved[i] = threadIdx.x % Tile::ACROSS == 0 && row[i] < to.view.count &&
-                   settle_row(to, row[i], best.of[i], &old[i], largest_term);
+        moved[i] = threadIdx.x % Tile::ACROSS == 0 && row[i] < a.end &&
+                   settle_row(a.to, row[i], best.of[i], &old[i], largest_term);
     }
-    settle_moved(to, moved, row, old);
+    settle_moved(a.to, moved, row, old);
 }
 
 template <class T, class Tile, int BLOCKS>
@@ -75,11 +78,12 @@ static __global__ void __launch_bounds__(tile_size<Tile>::THREADS, BLOCKS)
 {
     enum { ROWS = tile_size<Tile>::ROWS, CENTERS = tile_size<Tile>::CENTERS };
     auto &slab = *block_shared<struct tile_slab<Tile>>();
-    const struct pair_source from = {a.to.view.values, a.centers, a.to.view.count, a.clusters,
+    int64_t end = a.only_if && *a.only_if == 0 ? a.first : a.end;
+    const struct pair_source from = {a.to.view.values, a.centers, end, a.clusters,
                                      a.to.view.columns};
     double largest_term = 0;
 
-    for (int64_t row = (int64_t)blockIdx.x * ROWS; row < a.to.view.count;
+    for (int64_t row = a.first + (int64_t)blockIdx.x * ROWS; row < end;
          row += (int64_t)gridDim.x * ROWS) {
         struct row_nearest<Tile> best;
         UNROLL
@@ -91,7 +95,7 @@ static __global__ void __launch_bounds__(tile_size<Tile>::THREADS, BLOCKS)
             nearest_take<Tile>(best, center, a.clusters, sum);
         }
         nearest_merge<Tile>(best);
-        nearest_settle<Tile>(a.to, best, row, &largest_term);
+        nearest_settle<Tile>(a, best, row, &largest_term);
     }
     settle_largest(a.to, largest_term);
 }
@@ -114,16 +118,21 @@ void assign_kernels(struct kernel_list *list)
     kernel_list_add(list, assign_table);
     accumulate_kernels(list);
     segments_kernels(list);
+    shadow_kernels(list);
+    certify_kernels(list);
+    refine_kernels(list);
 }
 
-static enum status assign_launch(struct work *work, const struct settle &to)
+enum status canonical_assign(struct work *work, const struct settle &to, int64_t first,
+                             int64_t count, const unsigned *only_if)
 {
     bool wide = work->shape.clusters > ASSIGN_TALL_CLUSTERS;
     int64_t rows = wide ? (int64_t)tile_size<struct wide_tile>::ROWS
                         : (int64_t)tile_size<struct tall_tile>::ROWS;
-    const struct assign_arguments arguments = {to, work->centers, (int32_t)work->shape.clusters};
+    const struct assign_arguments arguments = {to,    work->centers, (int32_t)work->shape.clusters,
+                                               first, first + count, only_if};
 
-    return launch(work, assign_table[2 * number_index(work) + wide], tiles_of(to.view.count, rows),
+    return launch(work, assign_table[2 * number_index(work) + wide], tiles_of(count, rows),
                   arguments);
 }
 
@@ -145,7 +154,9 @@ enum status cuda_assign(struct work *work, struct block *block, int64_t first, i
     return pass_run(work, block, first, count, pass, [&](const struct view &view, void *slot) {
         struct assign_result *result = (struct assign_result *)slot;
         const struct settle to = {view, sums ? work->assign.moved : NULL, result};
-        enum status status = assign_launch(work, to);
+        enum status status = work->assign.gemm.rows > 0
+                                 ? gemm_assign(work, to)
+                                 : canonical_assign(work, to, 0, view.count, NULL);
 
         if (status == STATUS_OK && sums)
             status = accumulate(work, view, &result->moved);
@@ -155,15 +166,24 @@ enum status cuda_assign(struct work *work, struct block *block, int64_t first, i
 
 void assign_plan(const struct device *device, const struct shape *shape, struct plan *out)
 {
-    out->row_ns = device->pair_ns * (double)shape->clusters * (double)shape->columns;
+    bool gemm = gemm_ready(device, shape);
+
+    out->row_ns = gemm ? gemm_row_ns(device, shape)
+                       : device->pair_ns * (double)shape->clusters * (double)shape->columns;
     out->tile_ns = TILE_NS;
-    out->method = "canonical";
+    out->method = gemm ? "cublaslt+refine" : "canonical";
+}
+
+void assign_design(const struct device *device, struct work *work)
+{
+    gemm_design(device, work);
 }
 
 void assign_carve(struct carver *carver, struct work *work)
 {
     carve(carver, &work->assign.moved, work->tile_rows, 1);
     accumulate_carve(carver, work);
+    gemm_carve(carver, work);
 }
 
 int64_t assign_slot_bytes(const struct shape *shape)
@@ -173,8 +193,17 @@ int64_t assign_slot_bytes(const struct shape *shape)
     return inertia > distances ? inertia : distances;
 }
 
+enum status assign_open(struct work *work)
+{
+    return gemm_open(work);
+}
+
+void assign_close(struct work *work)
+{
+    gemm_close(work);
+}
+
 enum status assign_begin(struct work *work)
 {
-    (void)work; /* the canonical kernels read the centers as they are */
-    return STATUS_OK;
+    return gemm_begin(work);
 }

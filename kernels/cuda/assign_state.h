@@ -3,6 +3,7 @@
 #define BARY_KERNELS_CUDA_ASSIGN_STATE_H
 
 #include "kernels/cuda/fixed.h"
+#include "kernels/cuda/gemm.h"
 
 struct carver;
 
@@ -31,14 +32,20 @@ struct assign_state {
     struct moved_row *moved; /* tile_rows */
     struct moved_sums sums;
     struct moved_order order;
+    struct gemm_state gemm;
 };
 
-/* The cost and name of what assign would run: fills row_ns, tile_ns, method of *out. Pure. */
+/* The cost and name of what assign would run: fills row_ns, tile_ns, method of *out. For any thread. */
 void assign_plan(const struct device *device, const struct shape *shape, struct plan *out);
+/* What of the state hangs on device, shape and tile_rows alone: once, before the first assign_carve. */
+void assign_design(const struct device *device, struct work *work);
 /* Device memory of the passes; work->shape and work->tile_rows are set. */
 void assign_carve(struct carver *carver, struct work *work);
 /* The most bytes that a tile of these passes puts into its slot. */
 int64_t assign_slot_bytes(const struct shape *shape);
+/* What a work needs beside memory. close: whatever open came to; before the memory goes. */
+enum status assign_open(struct work *work);
+void assign_close(struct work *work);
 /* begin: work->centers are on their way on `compute`; packs what the round needs of them. */
 enum status assign_begin(struct work *work);
 

@@ -245,6 +245,11 @@ enum status cuda_open(int index, const struct device_options *options, struct de
         return cuda_refuse(why, STATUS_OUT_OF_MEMORY, REASON_NO_MEMORY, "no memory for a device");
     device->index = index;
     device->owner = getpid();
+    device->gemm = gemm_library_new();
+    if (!device->gemm) {
+        free(device);
+        return cuda_refuse(why, STATUS_OUT_OF_MEMORY, REASON_NO_MEMORY, "no memory for a device");
+    }
     device->sync = sync && strcmp(sync, "0") != 0;
     device->tile_rows_most = tile_rows_asked(why);
     if (device->tile_rows_most == 0)
@@ -280,9 +285,13 @@ static void lanes_end(struct device *device)
 
 void cuda_close(struct device **device)
 {
+    bool alive;
+
     if (!device || !*device)
         return;
-    if (device_enter(*device) == STATUS_OK)
+    alive = device_enter(*device) == STATUS_OK;
+    gemm_library_free(&(*device)->gemm, alive);
+    if (alive)
         lanes_end(*device);
     free(*device);
     *device = NULL;

@@ -11,6 +11,7 @@ struct assign_result {
     double largest_term;
 };
 
+/* Where labels and what they change go. */
 struct settle {
     struct view view;
     struct moved_row
@@ -70,5 +71,10 @@ static __device__ __forceinline__ void settle_largest(const struct settle &to, d
     if (lane_index() == 0 && most > 0)
         atomic_max_positive(&to.result->largest_term, most);
 }
+
+/* assign.cu: rows [first, first + count) of the tile by the canonical kernel. only_if: NULL, or on the
+ * device; if it is 0 then, nothing happens. */
+enum status canonical_assign(struct work *work, const struct settle &to, int64_t first,
+                             int64_t count, const unsigned *only_if);
 
 #endif

@@ -46,4 +46,15 @@ constexpr int CARRY_THREADS = 256, CARRY_BLOCKS = 4;
 constexpr int STARTS_THREADS = 1024, SEGMENT_THREADS = 128, SEGMENT_BLOCKS = 8;
 constexpr int SEGMENT_ENTRIES = 512, SEGMENT_LOADS = 4;
 
+/* The product of matrices: from so many columns and clusters on; rows of a product by its scores, which
+ * should stay in L2; room for pairs by rows; its rate against fp64, and a proof's cost, in columns. */
+constexpr int GEMM_COLUMNS = 512, GEMM_COLUMNS_MOST = 1 << 16, GEMM_CLUSTERS = 64;
+constexpr int GEMM_CLUSTERS_MOST = 1 << 24; /* counts of pairs are 32 bits */
+constexpr int GEMM_SCORE_BYTES = 24 << 20, GEMM_ROWS_LEAST = 128, GEMM_PAIRS = 4;
+constexpr int GEMM_WORKSPACE_BYTES = 4 << 20, GEMM_PIVOT_CENTERS = 256;
+constexpr double GEMM_RATE = 30, GEMM_PROOF_COLUMNS = 10;
+constexpr int SHADOW_THREADS = 256, SHADOW_BLOCKS = 4;
+constexpr int CERTIFY_THREADS = 256, CERTIFY_BLOCKS = 2, CERTIFY_ROWS = 4;
+constexpr int REFINE_THREADS = 128, REFINE_BLOCKS = 4;
+
 #endif

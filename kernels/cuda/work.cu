@@ -102,6 +102,7 @@ static enum status work_design(const struct device *device, const struct shape *
     work->shape = *shape;
     work->slot_bytes = (size_t)slot_bytes_of(shape);
     work->tile_rows = tile_rows_of(device, shape, plan.row_ns);
+    assign_design(device, work);
     carve_work(&carver, work);
     if (carver.overflow)
         return STATUS_UNSUPPORTED;
@@ -179,6 +180,7 @@ enum status cuda_work_open(struct device *device, const struct shape *shape, str
     TRY(device_enter(device));
     TRY(events_make(device, work));
     TRY(memory_take(device, work));
+    TRY(assign_open(work));
     *out = work;
     work = NULL;
 out:
@@ -226,6 +228,7 @@ void cuda_work_close(struct work **work)
         return;
     if (device_enter((*work)->device) == STATUS_OK)
         work_clear(*work);
+    assign_close(*work);
     if ((*work)->device->failure.reason == REASON_NONE)
         work_forget(*work);
     free((*work)->host_scale);

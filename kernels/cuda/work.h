@@ -57,6 +57,7 @@ struct device {
     cudaStream_t compute, copy;
     struct piece piece[2];
     int piece_at;
+    struct gemm_library *gemm; /* cuBLASLt, once a plan wants it */
 };
 
 struct work;
