@@ -23,6 +23,19 @@
 #include <string.h>
 #include <unistd.h>
 
+/* 1 in a build with sanitizers: ten times slower, it takes one of several cases of a large set. The build
+ * without takes all of them. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define CHECK_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CHECK_SANITIZED 1
+#endif
+#endif
+#ifndef CHECK_SANITIZED
+#define CHECK_SANITIZED 0
+#endif
+
 struct check {
     const char *name;
     int failures;
