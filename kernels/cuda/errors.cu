@@ -3,6 +3,7 @@
  * A few codes say that a call was refused and nothing else happened. After any other the context is dead,
  * and later calls fail or lie: the device keeps the first such code and is never touched again. */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "kernels/cuda/work.h"
@@ -27,8 +28,9 @@ enum status cuda_check(struct device *device, cudaError_t code, const char *call
     }
     if (device->failure.reason == REASON_NONE) {
         device->failure.reason = REASON_DEVICE_LOST;
-        snprintf(device->failure.text, sizeof device->failure.text, "%.100s: code %d, %.60s", call,
-                 (int)code, cudaGetErrorString(code));
+        int name = (int)strcspn(call, "("); /* without its arguments */
+        snprintf(device->failure.text, sizeof device->failure.text, "%.*s: code %d, %.90s",
+                 name < 60 ? name : 60, call, (int)code, cudaGetErrorString(code));
     }
     return STATUS_DEVICE_LOST;
 }

@@ -215,19 +215,14 @@ enum status cuda_check(struct device *device, cudaError_t code, const char *call
 /* DEVICE_LOST if it is lost or the process is a fork; else makes it this thread's device. */
 enum status device_enter(struct device *device);
 
-/* Every CUDA call that can fail goes through this; it jumps like TRY of the host. */
-#define CUDA_TRY(device, call)                        \
-    do {                                              \
-        status = cuda_check((device), (call), #call); \
-        if (status != STATUS_OK)                      \
-            goto out;                                 \
-    } while (0)
 #define TRY(call)                \
     do {                         \
         status = (call);         \
         if (status != STATUS_OK) \
             goto out;            \
     } while (0)
+/* Every CUDA call that can fail goes through this. */
+#define CUDA_TRY(device, call) TRY(cuda_check((device), (call), #call))
 
 /* ---- launching ---- */
 
