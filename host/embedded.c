@@ -214,20 +214,29 @@ static enum status to_the_cpu(struct embedded *device, const char *reason, const
     return status;
 }
 
+/* In the words of the device: which one, and what it was. */
+static void lost_say(const struct embedded *device, struct error *error)
+{
+    struct refusal lost = {.reason = REASON_NONE};
+    char name[48];
+
+    device->backend->failure(device->device, &lost);
+    if (lost.reason == REASON_NONE)
+        return;
+    name_of(device, name);
+    FAIL(error, DEVICE_LOST, TEXT("device", name), TEXT("why", lost.text), INT("retry_ms", 1000));
+}
+
 static enum status step_down(struct embedded *device, enum status failed, const struct error *error,
                              struct error *out)
 {
     static const enum residency below[] = {
         [RESIDENT] = RESIDENT_SMALL, [RESIDENT_SMALL] = STREAMED};
-    struct refusal lost = {.reason = REASON_NONE};
     char why[192], from[64], to[64], name[48];
 
+    if (failed == STATUS_DEVICE_LOST)
+        return to_the_cpu(device, "DEVICE_LOST", error_value(error, "why"), out);
     error_message(error, why, sizeof why);
-    if (failed == STATUS_DEVICE_LOST) {
-        device->backend->failure(device->device, &lost);
-        device->lost = true;
-        return to_the_cpu(device, "DEVICE_LOST", lost.text[0] ? lost.text : why, out);
-    }
     if (device->residency == STREAMED)
         return to_the_cpu(device, status_row(failed)->name, why, out);
     name_of(device, name);
@@ -257,12 +266,15 @@ enum status embedded_run(struct embedded *device,
         return FAIL(error, UNSUPPORTED, TEXT("what", "a GPU in another thread"),
                     TEXT("why", "it belongs to the thread that opened it"));
     device->residency = RESIDENT;
-    while ((status = body(device, context, &failed)) != STATUS_OK && may_step(device, status)) {
+    do {
+        status = body(device, context, &failed);
+        if (device->gpu && status == STATUS_DEVICE_LOST)
+            lost_say(device, &failed);
+        if (!may_step(device, status))
+            break;
         struct error why = failed;
         status = step_down(device, status, &why, &failed);
-        if (status != STATUS_OK)
-            break;
-    }
+    } while (status == STATUS_OK);
     if (status != STATUS_OK && error)
         *error = failed;
     return status;

@@ -28,7 +28,7 @@ struct embedded {
     const struct backend *backend;
     struct device *device;
     enum residency residency;
-    bool gpu, lost;
+    bool gpu;
     pthread_t owner; /* of a GPU: the one thread that may use it */
 };
 

@@ -1,5 +1,6 @@
 /* fit.c - bary fit: reads the order, has it computed here or there, writes and tells. */
 #include "clients/cli/fit.h"
+#include "clients/cli/remote.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -128,8 +129,7 @@ static void fill_options(struct fit_order *order)
         order->max_runtime.nanos = (int32_t)((runtime_s - floor(runtime_s)) * 1e9);
         order->options.max_runtime = &order->max_runtime;
     }
-    order->placement = (Bary__V1__Placement)BARY__V1__PLACEMENT__INIT;
-    order->placement.threads = (int32_t)flag_integer(arguments, FLAG_THREADS, 0);
+    read_placement(arguments, &order->placement);
     order->request.options = &order->options;
     order->request.placement = &order->placement;
 }

@@ -137,7 +137,7 @@ static void *copy_array(const void *values, size_t count, size_t size)
     return copy ? memcpy(copy, values, count * size) : NULL;
 }
 
-static enum status take_result(const struct local *local, const struct fit_order *order,
+static enum status take_result(struct local *local, const struct fit_order *order,
                                const struct kmeans_result *result, struct fitted *out,
                                struct error *error)
 {
@@ -145,10 +145,9 @@ static enum status take_result(const struct local *local, const struct fit_order
     Bary__V1__FitResult fit;
     Bary__V1__Matrix centers;
     Bary__V1__Report report;
-    struct device_info info;
 
     describe_result(result, &fit, &centers);
-    local_report(local, &info, &report);
+    local_report(local, &report);
     job.kind = BARY__V1__JOB_KIND__JOB_KIND_FIT;
     job.state = BARY__V1__JOB_STATE__JOB_STATE_SUCCEEDED;
     job.queue_position = -1;
@@ -184,6 +183,38 @@ out:
     return status;
 }
 
+/* A fit on whatever device it is done. */
+struct fitting {
+    struct fit_input input;
+    const struct kmeans_params *params;
+    const struct turn *turn;
+    struct kmeans_result *result;
+};
+
+static enum status fit_on(const struct embedded *device, void *context, struct error *error)
+{
+    const struct fitting *fitting = context;
+    struct fit_input input = fitting->input;
+
+    input.residency = device->residency;
+    return kmeans_fit(device->backend, device->device, &input, fitting->params, fitting->turn,
+                      fitting->result, error);
+}
+
+/* A loop that ends by itself is taken for thirty rounds. */
+static struct embedded_work work_of(const struct inputs *inputs, const struct kmeans_params *params)
+{
+    double rounds = params->max_iter < 30 ? (double)params->max_iter : 30;
+
+    return (struct embedded_work){.shape = {.rows = inputs->x.rows,
+                                            .columns = inputs->x.columns,
+                                            .clusters = params->n_clusters,
+                                            .number = inputs->x.number,
+                                            .weighted = inputs->weight != NULL},
+                                  .passes =
+                                      rounds * (params->n_init > 1 ? (double)params->n_init : 1)};
+}
+
 static enum status run(struct fit_order *order, struct local *local, struct fitted *out,
                        struct error *error)
 {
@@ -194,14 +225,13 @@ static enum status run(struct fit_order *order, struct local *local, struct fitt
 
     TRY(read_inputs(order, &inputs, error));
     read_params(order, &inputs, &params);
-    local_plan(local, &(struct shape){.rows = inputs.x.rows,
-                                      .columns = inputs.x.columns,
-                                      .clusters = params.n_clusters,
-                                      .number = inputs.x.number,
-                                      .weighted = inputs.weight != NULL});
-    struct fit_input input = {
-        .name = order->x.path, .matrix = &inputs.x, .sample_weight = inputs.weight};
-    TRY(kmeans_fit(local->backend, local->device, &input, &params, &local->turn, &result, error));
+    struct fitting fitting = {
+        .input = {.name = order->x.path, .matrix = &inputs.x, .sample_weight = inputs.weight},
+        .params = &params,
+        .turn = &local->turn,
+        .result = &result};
+    const struct embedded_work work = work_of(&inputs, &params);
+    TRY(local_run(local, &work, fit_on, &fitting, error));
     TRY(write_model(&result, &params, flag_text(order->arguments, FLAG_MODEL_OUT), error));
     TRY(take_result(local, order, &result, out, error));
 out:
@@ -216,10 +246,7 @@ int fit_local(struct fit_order *order, struct fitted *out, struct baryc_error *e
     struct error why = {0};
     int code = array_load(&order->x, error);
 
-    if (code == 0)
-        code =
-            local_open(order->placement.threads, flag_real(order->arguments, FLAG_MAX_RUNTIME, 0),
-                       &order->progress, &local, error);
+    local_init(order->arguments, &order->progress, &local);
     if (code == 0 && run(order, &local, out, &why) != STATUS_OK)
         code = error_of_host(&why, error);
     local_close(&local);

@@ -2,11 +2,11 @@
 #include "clients/cli/local.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "clients/cli/files.h"
 #include "host/base/clock.h"
-#include "host/base/machine.h"
 
 static void show(struct local *local, const struct fit_progress *progress)
 {
@@ -48,61 +48,91 @@ static enum status on_turn(void *context, const struct fit_progress *progress, s
     return STATUS_OK;
 }
 
-static enum status open_device(int threads, struct local *local, struct error *error)
+/* Told at once, and kept for the report. */
+static void on_step(void *context, const char *step)
 {
-    struct device_options options = {.threads = threads, .isa = getenv("BARY_ISA")};
-    struct device_info info;
-    struct refusal why = {.text = "no backend is compiled in"};
+    struct local *local = context;
 
-    if (machine_refusal())
-        return FAIL(error, NO_DEVICE, TEXT("backend", "CPU"), TEXT("why", machine_refusal()));
-    for (const struct backend *const *backend = backend_list(); *backend; backend++) {
-        if ((*backend)->devices(&info, 1, &why) < 1)
-            continue;
-        if ((*backend)->open(0, &options, &local->device, &why) == STATUS_OK) {
-            local->backend = *backend;
-            return STATUS_OK;
-        }
-    }
-    return FAIL(error, NO_DEVICE, TEXT("backend", "local"), TEXT("why", why.text));
+    progress_end(local->progress);
+    complain(EXIT_DONE, "falls back: %s", step);
+    if (local->steps < LOCAL_STEPS_MAX)
+        snprintf(local->step[local->steps++], sizeof local->step[0], "%s", step);
 }
 
-int local_open(int threads, double max_runtime_s, struct progress_line *progress, struct local *out,
-               struct baryc_error *error)
+void local_init(const struct arguments *arguments, struct progress_line *progress,
+                struct local *out)
 {
-    struct error why = {0};
-
-    *out = (struct local){
-        .progress = progress, .start_ns = clock_ns(), .runtime_ns = (int64_t)(max_runtime_s * 1e9)};
+    *out = (struct local){.arguments = arguments,
+                          .progress = progress,
+                          .start_ns = clock_ns(),
+                          .runtime_ns = (int64_t)(flag_real(arguments, FLAG_MAX_RUNTIME, 0) * 1e9)};
     out->turn = (struct turn){on_turn, out};
-    enum status status = open_device(threads, out, &why);
-    out->start_ns = clock_ns(); /* what the device does before it works is not the work's time */
-    return status == STATUS_OK ? 0 : error_of_host(&why, error);
+}
+
+static struct embedded_options options_of(struct local *local)
+{
+    static const char *const backends[] = {"auto", "gpu", "cpu"};
+    const struct arguments *arguments = local->arguments;
+
+    return (struct embedded_options){
+        .backend = backends[flag_integer(arguments, FLAG_DEVICE, 0)],
+        .backend_dir = flag_text(arguments, FLAG_BACKEND_DIR),
+        .isa = getenv("BARY_ISA"),
+        .threads = (int)flag_integer(arguments, FLAG_THREADS, 0),
+        .forbid_fallback = flag_given(arguments, FLAG_FORBID_FALLBACK),
+        .fallback = on_step,
+        .context = local,
+    };
+}
+
+/* What it ran on, asked while it is open. */
+static void describe(struct local *local, const struct embedded_work *work)
+{
+    const struct embedded *device = &local->device;
+    struct shape shape = work->shape;
+    struct plan plan;
+
+    device->backend->describe(device->device, &local->info);
+    local->backend = device->backend->name;
+    shape.residency = device->residency;
+    if (device->backend->plan(device->device, &shape, &plan) == STATUS_OK)
+        local->method = plan.method;
+}
+
+enum status local_run(struct local *local, const struct embedded_work *work,
+                      enum status (*body)(const struct embedded *device, void *context,
+                                          struct error *error),
+                      void *context, struct error *error)
+{
+    const struct embedded_options options = options_of(local);
+    enum status status;
+
+    TRY(embedded_open(&options, work, &local->device, error));
+    local->start_ns = clock_ns(); /* what the device does before it works is not the work's time */
+    TRY(embedded_run(&local->device, body, context, error));
+    describe(local, work);
+    local->compute_ns = clock_ns() - local->start_ns;
+out:
+    return status;
 }
 
 void local_close(struct local *local)
 {
-    if (local->device)
-        local->backend->close(&local->device);
+    embedded_close(&local->device);
 }
 
-void local_plan(struct local *local, const struct shape *shape)
+void local_report(struct local *local, Bary__V1__Report *out)
 {
-    struct plan plan;
-
-    if (local->backend->plan(local->device, shape, &plan) == STATUS_OK)
-        local->method = plan.method;
-}
-
-void local_report(const struct local *local, struct device_info *info, Bary__V1__Report *out)
-{
-    local->backend->describe(local->device, info);
     *out = (Bary__V1__Report)BARY__V1__REPORT__INIT;
-    out->backend = baryc_borrow(local->backend->name);
-    out->device = info->name;
-    out->isa = info->isa;
+    out->backend = baryc_borrow(local->backend);
+    out->device = local->info.name;
+    out->isa = local->info.isa;
     if (local->method)
         out->method = baryc_borrow(local->method);
-    out->threads = info->threads;
-    out->compute_ns = clock_ns() - local->start_ns;
+    out->threads = local->info.threads;
+    out->compute_ns = local->compute_ns;
+    for (int i = 0; i < local->steps; i++)
+        local->step_list[i] = local->step[i];
+    out->fallbacks = local->step_list;
+    out->n_fallbacks = (size_t)local->steps;
 }

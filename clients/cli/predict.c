@@ -228,8 +228,7 @@ static int ask(struct baryc *connection, struct prediction *prediction, struct q
     query->request.non_finite = (Bary__V1__NonFinite)flag_integer(arguments, FLAG_NON_FINITE, 0);
     query->request.no_labels = !flag_given(arguments, FLAG_LABELS);
     query->request.distances = flag_given(arguments, FLAG_DISTANCES);
-    query->placement = (Bary__V1__Placement)BARY__V1__PLACEMENT__INIT;
-    query->placement.threads = (int32_t)flag_integer(arguments, FLAG_THREADS, 0);
+    read_placement(arguments, &query->placement);
     query->request.placement = &query->placement;
     int code = use_model(connection, flag_text(arguments, FLAG_USE_MODEL), query, error);
     if (code == 0)
@@ -265,6 +264,26 @@ static int predict_remote(struct prediction *prediction, struct baryc_error *err
     return code;
 }
 
+/* A prediction on whatever device it is done. */
+struct scoring {
+    struct prediction *prediction;
+    const struct matrix *rows;
+    const struct model *model;
+    const struct turn *turn;
+};
+
+static enum status score_on(const struct embedded *device, void *context, struct error *error)
+{
+    const struct scoring *scoring = context;
+    struct prediction *prediction = scoring->prediction;
+    const struct fit_input input = {
+        .name = prediction->x.path, .matrix = scoring->rows, .residency = device->residency};
+
+    return score_predict(device->backend, device->device, &input, scoring->model,
+                         (enum non_finite)flag_integer(prediction->arguments, FLAG_NON_FINITE, 0),
+                         scoring->turn, prediction->labels, prediction->distances, error);
+}
+
 static int score(struct prediction *prediction, struct local *local, const struct model *model,
                  struct baryc_error *error)
 {
@@ -274,27 +293,25 @@ static int score(struct prediction *prediction, struct local *local, const struc
     enum status status;
 
     TRY(matrix_select(prediction->x.table, &all, &rows, &why));
-    local_plan(local, &(struct shape){.rows = rows.rows,
-                                      .columns = rows.columns,
-                                      .clusters = model->n_clusters,
-                                      .number = rows.number});
-    const struct fit_input input = {.name = prediction->x.path, .matrix = &rows};
-    TRY(score_predict(local->backend, local->device, &input, model,
-                      (enum non_finite)flag_integer(prediction->arguments, FLAG_NON_FINITE, 0),
-                      &local->turn, prediction->labels, prediction->distances, &why));
+    const struct embedded_work work = {.shape = {.rows = rows.rows,
+                                                 .columns = rows.columns,
+                                                 .clusters = model->n_clusters,
+                                                 .number = rows.number},
+                                       .passes = 2};
+    struct scoring scoring = {prediction, &rows, model, &local->turn};
+    TRY(local_run(local, &work, score_on, &scoring, &why));
     prediction->rows_done = prediction->rows;
 out:
     matrix_release(&rows);
     return status == STATUS_OK ? 0 : error_of_host(&why, error);
 }
 
-static void keep_local_report(struct prediction *prediction, const struct local *local)
+static void keep_local_report(struct prediction *prediction, struct local *local)
 {
     Bary__V1__PredictResponse reply = BARY__V1__PREDICT_RESPONSE__INIT;
     Bary__V1__Report report;
-    struct device_info info;
 
-    local_report(local, &info, &report);
+    local_report(local, &report);
     reply.report = &report;
     keep_report(prediction, &reply);
 }
@@ -313,8 +330,7 @@ static int predict_local(struct prediction *prediction, struct baryc_error *erro
         code = make_room(prediction, error);
     }
     if (code == 0)
-        code = local_open((int)flag_integer(prediction->arguments, FLAG_THREADS, 0), 0,
-                          &prediction->progress, &local, error);
+        local_init(prediction->arguments, &prediction->progress, &local);
     if (code == 0) {
         local.predicting = true;
         code = score(prediction, &local, model, error);

@@ -95,3 +95,11 @@ const char *short_name(const char *name)
     at = strchr(name + 19, '/');
     return at ? at + 1 : name;
 }
+
+void read_placement(const struct arguments *arguments, Bary__V1__Placement *out)
+{
+    *out = (Bary__V1__Placement)BARY__V1__PLACEMENT__INIT;
+    out->backend = (Bary__V1__Backend)flag_integer(arguments, FLAG_DEVICE, 0);
+    out->forbid_fallback = flag_given(arguments, FLAG_FORBID_FALLBACK);
+    out->threads = (int32_t)flag_integer(arguments, FLAG_THREADS, 0);
+}

@@ -15,6 +15,9 @@ int open_server(const struct arguments *arguments, struct baryc **out, struct ba
 /* The same, or a sentence on stderr and the exit status that it means. */
 int connect_or_complain(const struct arguments *arguments, struct baryc **out);
 
+/* --device, --threads and --forbid-fallback. */
+void read_placement(const struct arguments *arguments, Bary__V1__Placement *out);
+
 /* How a list is asked for page by page, and how one of its items is shown. */
 struct listing {
     int (*page)(struct baryc *connection, const struct arguments *arguments, char *token,
