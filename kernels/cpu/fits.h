@@ -62,8 +62,12 @@ struct small {
 
 /* Rows of problem p become columns, facts, digits. False: something speaks against them. */
 bool small_load(struct small *small, int64_t problem);
-/* The variance of a column over the rows that take part, rounded once. */
-double small_variance(const struct small *small, int64_t column);
+/* L of each column from its largest value, and its powers of two. */
+void small_grid_make(struct small *small);
+/* Sum of the columns' variances over the rows that take part, ascending, each rounded once. */
+double small_variances(const struct small *small);
+/* tol times the mean variance; tol = 0 needs no variance. */
+double small_shift_limit(const struct small *small);
 /* The first centers of the run. False: not by this file. */
 bool small_seed(struct small *small);
 /* Distances of all rows to one center, `wide` values. */

@@ -1,4 +1,4 @@
-/* fits_rows.c - the rows of one small problem: columns, facts, digits, variance. */
+/* fits_rows.c - the rows of one small problem: columns, facts, digits. */
 #include "kernels/cpu/fits.h"
 
 /* Four columns of a row, -0 as +0; beyond the last column zeros. */
@@ -89,7 +89,7 @@ static double power(int exponent) /* -1022 .. 1023 */
     return out;
 }
 
-static void grid_make(struct small *small)
+void small_grid_make(struct small *small)
 {
     const struct small_grid *grid = &small->grid;
 
@@ -182,16 +182,6 @@ static void weights_settle(struct small *small, const void *values, const double
         .weight = small->weights.weight, .equal = true, .taking_part = small->rows, .largest = 1};
 }
 
-/* tol is relative to the mean variance of the columns; tol = 0 needs no variance. */
-static double shift_limit(const struct small *small)
-{
-    double sum = 0;
-
-    for (int64_t d = 0; small->fits->tol > 0 && d < small->columns; d++)
-        sum += small_variance(small, d);
-    return small->fits->tol * (sum / (double)small->columns);
-}
-
 bool small_load(struct small *small, int64_t problem)
 {
     const struct fits *fits = small->fits;
@@ -211,116 +201,9 @@ bool small_load(struct small *small, int64_t problem)
         return false;
     columns_make(small);
     weights_make(small);
-    grid_make(small);
+    small_grid_make(small);
     digits_make(small);
     small->random_state = fits->random_state[problem];
-    small->shift_limit = shift_limit(small);
+    small->shift_limit = small_shift_limit(small);
     return true;
-}
-
-/* Sums of a column's integers q = x 2^-unit: S1, and S2 in four limbs. */
-struct small_moments {
-    int128 s1;
-    uint64_t s2[4];
-    int64_t count;
-};
-
-static void square_add(uint64_t s2[4], uint64_t mantissa, int shift)
-{
-    uint128 square = (uint128)mantissa * mantissa, sum;
-    int at = shift / 64, bit = shift % 64;
-    uint64_t top = bit ? (uint64_t)(square >> (128 - bit)) : 0;
-
-    square <<= bit;
-    sum = (uint128)s2[at] + (uint64_t)square;
-    s2[at] = (uint64_t)sum;
-    sum = (uint128)s2[at + 1] + (uint64_t)(square >> 64) + (uint64_t)(sum >> 64);
-    s2[at + 1] = (uint64_t)sum;
-    sum = (uint128)s2[at + 2] + top + (uint64_t)(sum >> 64);
-    s2[at + 2] = (uint64_t)sum;
-    if (at == 0)
-        s2[3] += (uint64_t)(sum >> 64);
-}
-
-/* a^2, for a < 2^126. */
-static void square(uint128 a, uint64_t out[4])
-{
-    uint64_t a0 = (uint64_t)a, a1 = (uint64_t)(a >> 64);
-    uint128 low = (uint128)a0 * a0, middle = (uint128)a0 * a1 << 1, high = (uint128)a1 * a1;
-
-    out[0] = (uint64_t)low;
-    low = (low >> 64) + (uint64_t)middle;
-    out[1] = (uint64_t)low;
-    high += (low >> 64) + (middle >> 64);
-    out[2] = (uint64_t)high;
-    out[3] = (uint64_t)(high >> 64);
-}
-
-/* n S2 - S1^2 over n^2, rounded once. */
-static double variance_of(const struct small_moments *m, int unit)
-{
-    uint128 size = m->s1 < 0 ? -(uint128)m->s1 : (uint128)m->s1, product = 0;
-    uint64_t squared[4], numerator[4], n = (uint64_t)m->count, borrow = 0;
-
-    square(size, squared);
-    for (int i = 0; i < 4; i++) {
-        product = (product >> 64) + (uint128)m->s2[i] * n;
-        uint128 less = (uint128)squared[i] + borrow;
-        borrow = less > (uint64_t)product;
-        numerator[i] = (uint64_t)product - (uint64_t)less;
-    }
-    return grid_quotient(numerator, 4, n * n, 2 * unit);
-}
-
-/* Exponents that span at most 56: q below 2^109, its sums of 2^12 below 2^121 and 2^230. */
-static double variance_narrow(const struct small *small, int64_t column, int least)
-{
-    const double *x = small->x + column * small->whole;
-    struct small_moments m = {.count = small->weights.taking_part};
-
-    for (int64_t i = 0; i < small->rows; i++) {
-        uint64_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        if (bits << 1 == 0 || small->w[i] <= 0)
-            continue;
-        int shift = (int)(bits >> 52 & 0x7ff) - least;
-        uint64_t mantissa = (bits & 0xfffffffffffffu) | (uint64_t)1 << 52;
-        int128 q = (int128)mantissa << shift, flip = (int128)(bits >> 63 ? -1 : 0);
-        m.s1 += (q ^ flip) - flip;
-        square_add(m.s2, mantissa, 2 * shift);
-    }
-    return variance_of(&m, least - 1075);
-}
-
-static double variance_any(const struct small *small, int64_t column)
-{
-    struct moments m = {0};
-
-    for (int64_t i = 0; i < small->rows; i++)
-        if (small->w[i] > 0)
-            moments_add_value(&m, small->x[column * small->whole + i]);
-    return moments_variance(&m);
-}
-
-static int exponent_field(double x)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &x, sizeof bits);
-    return (int)(bits >> 52 & 0x7ff);
-}
-
-/* Subnormal values lack the leading bit that is added here; where they span so little, nothing is
- * above 2^-966 and the variance is 0 either way. */
-double small_variance(const struct small *small, int64_t column)
-{
-    enum { SPAN_MAX = 56 };
-    int most = exponent_field(small->largest[column]);
-    int least = exponent_field(small->smallest[column]);
-
-    if (small->largest[column] == 0)
-        return 0;
-    if (most - least > SPAN_MAX)
-        return variance_any(small, column);
-    return variance_narrow(small, column, least);
 }

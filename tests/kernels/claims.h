@@ -19,6 +19,7 @@
     CLAIM(moments_merge_by_adding)                         \
     CLAIM(a_variance_is_rounded_once)                      \
     CLAIM(a_narrow_variance_is_the_wide_one)               \
+    CLAIM(a_narrow_variance_holds_the_most_rows)           \
     CLAIM(a_quotient_is_rounded_once)                      \
     CLAIM(a_variance_survives_offsets_and_extremes)        \
     CLAIM(the_mean_variance_adds_ascending)                \
