@@ -7,6 +7,10 @@
 
 #include "kernels/backend.h"
 
+#ifndef EVERYWHERE /* devices say what else their functions are */
+#define EVERYWHERE static inline
+#endif
+
 enum { CANDIDATES_MAX = 16 }; /* 2 + floor(ln CLUSTERS_MAX) is 15 */
 
 /* Candidates of a k-means++ step. */
@@ -23,7 +27,7 @@ static inline int seed_candidates(int64_t n_clusters)
 }
 
 /* floor(U T / 2^64), T >= 0. */
-static inline int128 seed_scaled(uint64_t U, int128 T)
+EVERYWHERE int128 seed_scaled(uint64_t U, int128 T)
 {
     uint64_t high = (uint64_t)(T >> 64), low = (uint64_t)T;
 

@@ -127,7 +127,7 @@ void kernel_list_all(struct kernel_list *list)
 {
     static void (*const files[])(struct kernel_list *) = {
         facts_kernels,   moments_kernels, labels_kernels,  assign_kernels,
-        inertia_kernels, seed_kernels,    farthest_kernels};
+        inertia_kernels, seed_kernels,    farthest_kernels, fits_kernels};
 
     list->count = 0;
     for (auto file : files)
@@ -179,6 +179,7 @@ static void speeds_expect(struct device *device, const struct cudaDeviceProp *pr
 
     device->pair_ns = 2 / (0.5 * 1.5 * lanes * properties->multiProcessorCount);
     device->byte_ns = 0.05;
+    device->shared_most = (int64_t)properties->sharedMemPerBlockOptin;
 }
 
 static cudaError_t lanes_make(struct device *device)

@@ -42,8 +42,8 @@ const struct backend backend_cuda = {
     cuda_seed_try,
     cuda_farthest,
     cuda_gather,
-    NULL,
-    NULL,
+    cuda_fits_plan,
+    cuda_fits,
 };
 
 extern "C" __attribute__((visibility("default"))) const struct backend *bary_plugin(uint32_t abi);

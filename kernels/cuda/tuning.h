@@ -57,4 +57,10 @@ constexpr int SHADOW_THREADS = 256, SHADOW_BLOCKS = 4;
 constexpr int CERTIFY_THREADS = 256, CERTIFY_BLOCKS = 2, CERTIFY_ROWS = 4;
 constexpr int REFINE_THREADS = 128, REFINE_BLOCKS = 4;
 
+/* fits: a block a problem. Rows of a far list beyond two for each empty cluster: kernels/ref/fits.h. */
+constexpr int FITS_THREADS = 128, FITS_BLOCKS = 4, FITS_SPARE = 64;
+constexpr int FITS_RESIDENT = 8; /* blocks launched for a processor; those that fit work */
+constexpr int FITS_ROUNDS = 30;  /* that an estimate assumes when a loop ends by itself */
+constexpr double FITS_ROUND_NS = 5000, FITS_WORST_NS = 250e6;
+
 #endif

@@ -54,6 +54,7 @@ struct device {
     int64_t tile_rows_most; /* BARY_CUDA_TILE_ROWS, or TILE_ROWS_MOST */
     double pair_ns;         /* expected time of one column of a (row, center) pair in fp64 */
     double byte_ns;         /* and of bringing a byte to the device */
+    int64_t shared_most;    /* bytes of shared memory that a block can have, when asked for */
     cudaStream_t compute, copy;
     struct piece piece[2];
     int piece_at;
@@ -201,6 +202,7 @@ void assign_kernels(struct kernel_list *list);   /* assign.cu, accumulate.cu */
 void inertia_kernels(struct kernel_list *list);  /* inertia.cu, distances.cu */
 void seed_kernels(struct kernel_list *list);     /* seed.cu */
 void farthest_kernels(struct kernel_list *list); /* farthest.cu */
+void fits_kernels(struct kernel_list *list);
 
 /* The most bytes that a tile of a file's passes puts into its slot. */
 int64_t facts_slot_bytes(const struct shape *shape);
@@ -361,5 +363,10 @@ enum status cuda_seed_try(struct work *work, struct block *block, int64_t first,
                           int32_t L, int128 *totals);
 enum status cuda_farthest(struct work *work, struct block *block, int64_t first, int64_t count,
                           int most, struct far_row *list, double *values, int *held);
+
+/* fits.cu */
+enum status cuda_fits_plan(const struct device *device, const struct fits *fits, int64_t rows,
+                           int64_t clusters, struct fits_plan *out);
+enum status cuda_fits(struct device *device, const struct fits *fits, struct fits_out *out);
 
 #endif

@@ -50,6 +50,8 @@
     CLAIM(a_plugin_proves_what_a_product_leaves_open)      \
     CLAIM(a_plugin_does_without_a_product)                 \
     CLAIM(a_plugin_trusts_no_product_beyond_its_gamma)     \
+    CLAIM(a_plugin_fits_small_problems_as_ref_does)        \
+    CLAIM(a_plugin_says_which_problems_are_small)          \
     CLAIM(a_plugin_looks_at_no_rows_of_an_empty_block)
 
 #define DECLARE(name) void name(struct check *check);
