@@ -79,8 +79,8 @@ void bary_kmeans_options_init(struct bary_kmeans_options *options)
     };
 }
 
-static struct kmeans_params params_of(const struct bary_data *data,
-                                      const struct bary_kmeans_options *options)
+struct kmeans_params call_params(const struct bary_data *data,
+                                 const struct bary_kmeans_options *options)
 {
     return (struct kmeans_params){
         .n_clusters = options->n_clusters,
@@ -153,7 +153,7 @@ static enum status fit_call(const struct bary_data *data, const struct bary_kmea
     struct matrix matrix = {.table = NULL};
     struct fitting fitting = {
         .input = {.name = call_name(data), .matrix = &matrix, .sample_weight = data->sample_weight},
-        .params = params_of(data, options),
+        .params = call_params(data, options),
         .turn = call_turn(&options->run),
         .kept = memory_zeroed(1, sizeof *fitting.kept)};
     struct model *model = NULL;

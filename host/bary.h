@@ -219,6 +219,51 @@ BARY_API int bary_kmeans_fit(const struct bary_data *data,
                              struct bary_kmeans_result *result, struct bary_error *error);
 BARY_API void bary_kmeans_result_free(struct bary_kmeans_result *result);
 
+/* -- Many small fits ----------------------------------------------------------------------------- */
+
+/* Problems whose rows lie one behind the other in the data, sample weights likewise. Each gets the bits
+ * of its own fit; one that fails, fails alone. Fast where problems are small: a thread takes each whole. */
+struct bary_problems {
+    int64_t problems;
+    const int64_t *row_offsets; /* problems + 1, ascending from 0 to data.rows; NULL: equal parts */
+    const int64_t *n_clusters;  /* problems, or NULL: options.n_clusters for all */
+    const uint64_t *random_state; /* problems, or NULL: options.random_state for all */
+};
+
+/* Of a problem that failed all but status are 0. */
+struct bary_problem {
+    int status; /* 0, or why it failed: bary_batch_error has the words */
+    enum bary_stop stop;
+    double inertia;
+    int64_t n_iter, empty, skipped;
+    uint64_t fingerprint[2];
+};
+
+/* Problem p has centers center_offsets[p] .. center_offsets[p + 1] - 1, none if it has fewer rows than
+ * clusters and they were not given. */
+struct bary_batch_result {
+    int64_t rows, columns, problems;
+    int64_t failed;                              /* how many */
+    const struct bary_problem *problem;          /* problems */
+    const int64_t *row_offsets, *center_offsets; /* problems + 1 */
+    const double *cluster_centers; /* all centers x columns; zeros where the problem failed */
+    const int32_t *labels;         /* rows; -1: skipped, or the problem failed */
+    const int64_t *sizes;          /* one a center: rows that take part */
+    void *owner;                   /* ours */
+};
+
+/* options.init_centers are those of all problems, one behind the other; options.history is refused.
+ * Ends badly as a whole for what all problems share: SHAPE_MISMATCH, OUT_OF_RANGE, UNKNOWN_VALUE, MISSING,
+ * UNSUPPORTED; CANCELLED; OUT_OF_MEMORY; and what bary_device_open says. */
+BARY_API int bary_kmeans_fit_batch(const struct bary_data *data,
+                                   const struct bary_problems *problems,
+                                   const struct bary_kmeans_options *options,
+                                   struct bary_batch_result *result, struct bary_error *error);
+/* Fills *error with why the problem failed and returns its status; 0: it did not. */
+BARY_API int bary_batch_error(const struct bary_batch_result *result, int64_t problem,
+                              struct bary_error *error);
+BARY_API void bary_batch_result_free(struct bary_batch_result *result);
+
 /* -- Models ------------------------------------------------------------------------------------ */
 
 /* Labels of rows under a model's centers. labels: rows, distances: rows x n_clusters Euclidean

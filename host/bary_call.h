@@ -17,6 +17,8 @@ int call_end(enum status status, const struct error *error, struct bary_error *o
 /* Checks the data and makes them a matrix; on success matrix_release is owed. */
 enum status call_matrix(const struct bary_data *data, struct matrix *out, struct error *error);
 const char *call_name(const struct bary_data *data);
+struct kmeans_params call_params(const struct bary_data *data,
+                                 const struct bary_kmeans_options *options);
 
 /* Does `body` on the device of `run`, or on one opened for it; see embedded_run. */
 enum status call_run(const struct bary_run *run, const struct embedded_work *work,

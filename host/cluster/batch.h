@@ -18,7 +18,8 @@ struct batch_input {
     const int64_t *row;           /* problems + 1, ascending from 0 to matrix->rows */
     const int64_t *n_clusters;    /* problems, or NULL: params.n_clusters for all */
     const uint64_t *random_state; /* problems, or NULL: params.random_state for all */
-    int64_t init_rows; /* of params.init_centers: those of all problems, one behind the other */
+    /* Of params.init_centers: those of all problems, one behind the other; -1: nobody counted. */
+    int64_t init_rows;
 };
 
 /* What a result of `fits` does not say of a failure: which of the inputs is to blame. */

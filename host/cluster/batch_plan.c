@@ -58,7 +58,7 @@ static enum status centers_check_count(const struct batch_input *input,
     char found[48], expected[80];
     int64_t all = 0;
 
-    if (!centers_given(params))
+    if (!centers_given(params) || input->init_rows < 0)
         return STATUS_OK;
     for (int64_t p = 0; p < input->problems && all <= input->init_rows; p++)
         all += batch_centers(input, params, p);
