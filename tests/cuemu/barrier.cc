@@ -192,25 +192,31 @@ static void mask_check(const struct fiber *fiber, const struct warp *warp, unsig
               fiber->mask, warp->returned);
 }
 
-static void partner_check(const struct fiber *fiber, const struct fiber *other)
+/* True: the other lane waits at the same collective. Two that wait for each other elsewhere are a found
+ * bug; a lane that waits for others first will come later. */
+static bool is_partner(const struct fiber *fiber, const struct fiber *other)
 {
     if (other->mask == fiber->mask && other->run == fiber->run &&
         same_place(other->here, fiber->here))
-        return;
-    found("lanes of one warp at different collectives: lane %u at %s:%d with mask %08x, lane %u at "
-          "%s:%d with mask %08x",
-          fiber->index % 32, fiber->here.file, fiber->here.line, fiber->mask, other->index % 32,
-          other->here.file, other->here.line, other->mask);
+        return true;
+    if (other->mask >> fiber->index % 32 & 1)
+        found(
+            "lanes of one warp at different collectives: lane %u at %s:%d with mask %08x, lane %u "
+            "at %s:%d with mask %08x",
+            fiber->index % 32, fiber->here.file, fiber->here.line, fiber->mask, other->index % 32,
+            other->here.file, other->here.line, other->mask);
+    return false;
 }
 
-/* All lanes of the mask wait: their exchange runs, and they go on. */
+/* All lanes of the mask wait: if it is here, their exchange runs, and they go on. */
 static void warp_release(struct fiber *const *lanes, struct warp *warp, const struct fiber *last)
 {
     unsigned mask = last->mask;
     void *operand[32];
     for (unsigned left = mask; left; left &= left - 1) {
         unsigned lane = (unsigned)__builtin_ctz(left);
-        partner_check(last, lanes[lane]);
+        if (!is_partner(last, lanes[lane]))
+            return;
         operand[lane] = lanes[lane]->operand;
     }
     if (last->run)
@@ -231,8 +237,8 @@ void warp_arrive(struct fiber *fiber)
     mask_check(fiber, warp, lane);
     unsigned here = warp->waiting & mask;
     warp->waiting |= 1u << lane;
-    if (here) /* one is enough to compare with until all are here */
-        partner_check(fiber, lanes[__builtin_ctz(here)]);
+    if (here) /* one is enough to look at until all are here */
+        is_partner(fiber, lanes[__builtin_ctz(here)]);
     if ((warp->waiting & mask) == mask)
         warp_release(lanes, warp, fiber);
 }

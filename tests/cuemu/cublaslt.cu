@@ -22,7 +22,7 @@
 constexpr int NOT_INITIALIZED = 1, ALLOC_FAILED = 3, INVALID_VALUE = 7, EXECUTION_FAILED = 13;
 enum {
     THREADS = 64,
-    CUT = 1,   /* an algorithm's first word: columns in parts, added in fp16 */
+    CUT = 1, /* an algorithm's first word: columns in parts, added in fp16; its second: workspace */
     WHOLE = 2, /* whole sums */
 };
 
@@ -151,7 +151,7 @@ EXPORT int cublasLtMatmulAlgoGetHeuristic(struct lt_context *, struct lt_operati
     if (!shapes_fit(operation, a, b, d) || c->type != d->type)
         return INVALID_VALUE;
     for (int i = 0; i < 3 && *count < most; i++)
-        out[(*count)++] = {{{words[i]}}, workspace[i], LT_SUCCESS, 1, {}};
+        out[(*count)++] = {{{words[i], workspace[i]}}, workspace[i], LT_SUCCESS, 1, {}};
     return LT_SUCCESS;
 }
 
@@ -241,7 +241,7 @@ EXPORT int cublasLtMatmul(struct lt_context *context, struct lt_operation *opera
     context->products++;
     if (!shapes_fit(operation, a_layout, b_layout, d_layout) || c != d || c_layout != d_layout ||
         *(const float *)alpha != 1 || *(const float *)beta != 0 || !on_line(a) || !on_line(b) ||
-        !on_line(d) || !workspace || workspace_bytes < 1024)
+        !on_line(d) || !workspace || workspace_bytes < algorithm->data[1])
         return INVALID_VALUE;
     config.gridDim = dim3(4);
     config.blockDim = dim3(THREADS);

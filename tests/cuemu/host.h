@@ -15,7 +15,8 @@
 #define CUDART_VERSION 13000
 #define CUDART_CB
 
-enum cudaError {
+/* Of int, so that a code without a row is a value too. */
+enum cudaError : int {
 #define CUDA_ERROR(name, number, text, sticky) cuda##name = number, cudaError##name = number,
 #include "tests/cuemu/errors.def"
 #undef CUDA_ERROR

@@ -8,6 +8,19 @@
 #include <stdlib.h>
 #include <utility>
 
+/* The emulator reads its environment again, and forgets what it counted and what broke. */
+extern "C" void cuemu_restart(void);
+
+/* One setting for the claims that follow; NULL: none. */
+static inline void sample_setting(const char *name, const char *value)
+{
+    if (value)
+        setenv(name, value, 1);
+    else
+        unsetenv(name);
+    cuemu_restart();
+}
+
 /* Nothing here may fail: a program that goes on after an error would claim nothing. */
 static inline void must(cudaError_t code)
 {
