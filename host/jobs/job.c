@@ -199,7 +199,7 @@ void job_free(struct job *job)
     memory_free(job);
 }
 
-/* What of the job has changed since the last view. While it runs, report and result are the worker's. */
+/* What of the job has changed since the last view. While it runs, an attempt has a report of its own. */
 static void view_fill(struct job *job, struct job_view *view)
 {
     bool final = job_state_final(job->state);
@@ -214,8 +214,7 @@ static void view_fill(struct job *job, struct job_view *view)
     pthread_mutex_unlock(&job->dispatcher->messages.lock);
     view->sequence++;
     view->queue_position = queue_position(job);
-    if (job->state == JOB_QUEUED || final)
-        view->report = job->report;
+    view->report = job->report;
     view->report.bytes_reserved = job->held + job->taken.bytes + job->taken.device_bytes;
     if (job->state == JOB_RUNNING && view->started_wall_ns == 0)
         view->started_wall_ns = job->started_wall_ns ? job->started_wall_ns : clock_wall_ns();

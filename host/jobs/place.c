@@ -235,16 +235,43 @@ struct making {
     struct error why_not; /* the first rung that was not one */
 };
 
+/* The host could never hold it beside what is pinned: it is for admission to refuse such a plan, if no
+ * other is left. */
+static bool host_holds(const struct making *making, const struct job_plan *plan)
+{
+    int64_t offered = ledger_budget(making->dispatcher->ledger) - plan->pinned_bytes, needed;
+
+    return !__builtin_add_overflow(plan->held_bytes, plan->run_bytes, &needed) && needed <= offered;
+}
+
 static void plan_keep(struct making *making, int device, int tier, const struct job_plan *plan)
 {
+    bool holds = host_holds(making, plan), held = host_holds(making, &making->plan);
+
     if (next_on(making->ladder, device) != making->ladder->rungs - 1)
         return; /* a lower one */
-    if (making->plan_tier >= 0 &&
+    if (making->plan_tier >= 0 && holds == held &&
         (tier > making->plan_tier ||
          (tier == making->plan_tier && plan->expected_ns >= making->plan.expected_ns)))
         return;
+    if (making->plan_tier >= 0 && held && !holds)
+        return;
     making->plan = *plan;
     making->plan_tier = tier;
+}
+
+/* Once one way fits the host, those that do not are none. */
+static void host_drop(struct making *making)
+{
+    const struct job_plan *plan = &making->plan;
+
+    if (!host_holds(making, plan))
+        return;
+    for (int r = 0; r < making->ladder->rungs; r++) {
+        struct job_plan on = *plan;
+        on.run_bytes = making->ladder->rung[r].way.bytes;
+        making->ladder->rung[r].gone |= !host_holds(making, &on);
+    }
 }
 
 /* Adds one rung, gone if its device's budget cannot hold it (*why says so). UNSUPPORTED: no such rung.
@@ -318,6 +345,7 @@ enum status ladder_make(struct dispatcher *dispatcher, const struct job_request 
         }
     }
     if (making.plan_tier >= 0) {
+        host_drop(&making);
         *plan = making.plan;
         return STATUS_OK;
     }

@@ -131,6 +131,17 @@ static void attempt_begin(struct worker *worker, struct job *job)
     worker->running[worker->nested] = attempt;
 }
 
+/* What a thread that was given up gives back, unless the dispatcher is gone: then the catalog and the ledger
+ * that its dataset belongs to are gone too, or soon, and what it holds stays for the process's end. The one
+ * place where others' locks are taken under a worker's: worker_stop must wait for it. */
+static void attempt_abandon(struct worker *worker, struct attempt *attempt)
+{
+    pthread_mutex_lock(&worker->lock);
+    if (!worker->stop)
+        attempt_free(attempt);
+    pthread_mutex_unlock(&worker->lock);
+}
+
 /* Runs it and hands it on: to the keeper with a model, else back to the dispatcher. False: the thread
  * was given up meanwhile, and nothing but the attempt is its own. */
 static bool job_run(struct worker *worker, struct job *job)
@@ -142,7 +153,7 @@ static bool job_run(struct worker *worker, struct job *job)
     pulse_start(worker, attempt->quiet_ns);
     run_attempt(worker, attempt);
     if (!pulse_stop(worker)) {
-        attempt_free(attempt);
+        attempt_abandon(worker, attempt);
         return false;
     }
     worker->running[worker->nested] = NULL;

@@ -483,6 +483,24 @@ static enum status labels_read(TILE, int32_t *out)
     return status;
 }
 
+/* As many problems at once as a device likes; a call of many is one kernel. */
+static enum status fits_plan(const struct device *device, const struct fits *asked, int64_t rows,
+                             int64_t clusters, struct fits_plan *out)
+{
+    enum status status = backend_ref.fits_plan(device, asked, rows, clusters, out);
+
+    out->device_bytes = 4096;
+    out->problem_ns /= 100;
+    return status;
+}
+
+static enum status fits(struct device *device, const struct fits *asked, struct fits_out *out)
+{
+    enum status status = ask(device_of(device), "fits", NULL);
+
+    return status == STATUS_OK ? backend_ref.fits(device, asked, out) : status;
+}
+
 static void describe(const struct device *device, struct device_info *out)
 {
     *out = device->info;
@@ -525,6 +543,8 @@ static const struct backend table = {
     .seed_try = seed_try,
     .farthest = farthest,
     .gather = gather,
+    .fits_plan = fits_plan,
+    .fits = fits,
 };
 
 const struct backend *bary_plugin(uint32_t abi)

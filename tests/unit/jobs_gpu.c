@@ -428,6 +428,48 @@ static void predictions_and_evaluations_start_again_elsewhere(struct check *chec
     }
 }
 
+/* Ten problems of seventy rows. */
+static struct job_request *gpu_batch(enum placement_backend backend)
+{
+    enum { PROBLEMS = 10 };
+    struct job_request *request = gpu_fit(4);
+
+    request->kind = JOB_FIT_BATCH;
+    request->placement.backend = backend;
+    request->params.history = false;
+    request->problems = PROBLEMS;
+    request->problem_row = memory_new(PROBLEMS + 1, sizeof *request->problem_row);
+    for (int p = 0; p <= PROBLEMS; p++)
+        request->problem_row[p] = p * 70;
+    return request;
+}
+
+static void a_batch_starts_again_elsewhere(struct check *check)
+{
+    static const char *const orders[] = {"", "fail=fits:1:DEVICE_LOST", "fail=fits:1:HANG",
+                                         "fail=fits:1:OUT_OF_MEMORY"};
+
+    for (int i = 0; i < 4; i++) {
+        struct scene scene = {.limits = impatient()};
+        check_note(check, "%s", orders[i]);
+        if (!gpu_open(check, &scene, orders[i]))
+            return;
+        struct job_view *want = run_request(&scene, gpu_batch(PLACE_CPU));
+        struct job_view *view = run_request(&scene, gpu_batch(PLACE_GPU));
+        if (check_true(check, want && view && want->result && view->result)) {
+            const struct batch_result *a = &view->result->batch, *b = &want->result->batch;
+            check_equal_i64(check, a->failed, 0);
+            check_equal_bytes(check, a->labels, b->labels, 700 * sizeof(int32_t));
+            check_equal_bytes(check, a->centers, b->centers, 10 * 7 * 3 * sizeof(double));
+            check_equal_i64(check, view->report.fallbacks, i > 0);
+            check_equal_text(check, view->report.backend, i % 3 == 0 ? "cuda" : "cpu");
+        }
+        job_view_unpin(&view);
+        job_view_unpin(&want);
+        gpu_close(check, &scene);
+    }
+}
+
 /* One hangs, others wait behind it in both lanes: all end, and well. */
 static void whoever_waits_behind_a_hang_goes_elsewhere(struct check *check)
 {
@@ -571,7 +613,7 @@ CHECKS(CLAIM(jobs_run_where_they_end_first), CLAIM(a_placement_is_honored),
        CLAIM(a_device_that_hangs_in_any_entry_changes_no_bit),
        CLAIM(a_lost_fit_goes_on_from_its_last_whole_round),
        CLAIM(predictions_and_evaluations_start_again_elsewhere),
-       CLAIM(whoever_waits_behind_a_hang_goes_elsewhere),
+       CLAIM(a_batch_starts_again_elsewhere), CLAIM(whoever_waits_behind_a_hang_goes_elsewhere),
        CLAIM(a_job_that_hangs_can_be_cancelled_and_drained),
        CLAIM(a_stop_does_not_wait_for_a_device_that_hangs_in_close),
        CLAIM(a_busy_device_is_tried_again),
