@@ -11,7 +11,7 @@
 #include "host/jobs/live.h"
 #include "kernels/plugin.h"
 
-/* A silent device is looked at this often for each time that it may be silent, within bounds. */
+/* A device that says nothing is looked at this often for each time that it may say nothing, within bounds. */
 enum { LOOKS = 8 };
 static const int64_t LOOK_LEAST_NS = 10000000, LOOK_MOST_NS = 1000000000;
 /* When the time that draining left is over, nobody waits longer than this. */

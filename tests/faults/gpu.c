@@ -86,7 +86,7 @@ static void fail_add(const char *value)
     char *at = strchr(entry, '@');
     if (at) {
         *at = '\0';
-        fail.device = atoi(at + 1);
+        fail.device = (int)strtoll(at + 1, NULL, 10);
     }
     memcpy(fail.entry, entry, sizeof fail.entry - 1);
     for (int a = 1; a <= ACT_WRONG; a++)
@@ -104,26 +104,26 @@ static void word_take(const char *key, char *value)
     if (strcmp(key, "open") == 0) {
         if (times)
             *times = '\0';
-        order.open_times = times ? atoi(times + 1) : 0;
+        order.open_times = times ? (int)strtoll(times + 1, NULL, 10) : 0;
         order.open = reason_of(value);
     } else if (strcmp(key, "absent") == 0) {
         order.absent = reason_of(value);
     } else if (strcmp(key, "fail") == 0) {
         fail_add(value);
     } else if (strcmp(key, "devices") == 0) {
-        order.devices = atoi(value);
+        order.devices = (int)strtoll(value, NULL, 10);
     } else if (strcmp(key, "memory") == 0) {
-        order.memory = atoll(value);
+        order.memory = strtoll(value, NULL, 10);
     } else if (strcmp(key, "free") == 0) {
-        order.free = atoll(value);
+        order.free = strtoll(value, NULL, 10);
     } else if (strcmp(key, "tile_rows") == 0) {
-        order.tile_rows = atoll(value);
+        order.tile_rows = strtoll(value, NULL, 10);
     } else if (strcmp(key, "row_ns") == 0) {
-        order.row_ns = atof(value);
+        order.row_ns = strtod(value, NULL);
     } else if (strcmp(key, "tile_ns") == 0) {
-        order.tile_ns = atof(value);
+        order.tile_ns = strtod(value, NULL);
     } else if (strcmp(key, "copy_ns") == 0) {
-        order.copy_ns = atof(value);
+        order.copy_ns = strtod(value, NULL);
     } else {
         misspelt(key);
     }
