@@ -134,12 +134,17 @@ int baryc_fit_wait(struct baryc *connection, const Bary__V1__FitRequest *request
                    const struct baryc_options *options, baryc_watcher *watcher, void *context,
                    Bary__V1__Job **out, struct baryc_error *error);
 
+/* The same for a batch: a problem's failure is in its result, not an error of this. */
+int baryc_fit_batch_wait(struct baryc *connection, const Bary__V1__FitBatchRequest *request,
+                         const struct baryc_options *options, baryc_watcher *watcher, void *context,
+                         Bary__V1__Job **out, struct baryc_error *error);
+
 /* The same for a job that runs already. *out as above. */
 int baryc_job_watch(struct baryc *connection, const char *name, const struct baryc_options *options,
                     baryc_watcher *watcher, void *context, Bary__V1__Job **out,
                     struct baryc_error *error);
 
-/* A finished fit's labels (I32) or centers (F64), whole, into `bytes` bytes. SHAPE_MISMATCH: the
+/* A finished fit's or batch's labels (I32), centers (F64) or sizes (I64), whole, into `bytes` bytes. SHAPE_MISMATCH: the
  * job has more or fewer. */
 int baryc_job_read(struct baryc *connection, const char *name, Bary__V1__JobArray array, void *into,
                    size_t bytes, const struct baryc_options *options, struct baryc_error *error);

@@ -187,27 +187,53 @@ static int follow_and_judge(struct follow *follow, Bary__V1__Job **out, struct b
     return code;
 }
 
+/* Options of a request that is waited for: those given, with a request id and a first wait. */
+struct waiting {
+    Bary__V1__RunOptions run;
+    Google__Protobuf__Duration wait;
+    char id[37];
+};
+
+static void waiting_fill(struct waiting *waiting, const Bary__V1__RunOptions *given)
+{
+    waiting->run = (Bary__V1__RunOptions)BARY__V1__RUN_OPTIONS__INIT;
+    if (given)
+        waiting->run = *given;
+    if (!waiting->run.request_id[0]) {
+        baryc_uuid(waiting->id);
+        waiting->run.request_id = waiting->id;
+    }
+    if (!waiting->run.wait) {
+        waiting->wait = (Google__Protobuf__Duration)GOOGLE__PROTOBUF__DURATION__INIT;
+        waiting->wait.nanos = FIRST_WAIT_MS * 1000000;
+        waiting->run.wait = &waiting->wait;
+    }
+}
+
+int baryc_fit_batch_wait(struct baryc *connection, const Bary__V1__FitBatchRequest *request,
+                         const struct baryc_options *options, baryc_watcher *watcher, void *context,
+                         Bary__V1__Job **out, struct baryc_error *error)
+{
+    struct follow follow = {connection, options, watcher, context, NULL, false};
+    Bary__V1__FitBatchRequest whole = *request;
+    struct waiting waiting;
+
+    waiting_fill(&waiting, request->options);
+    whole.options = &waiting.run;
+    int code = baryc_fit_batch(connection, &whole, options, &follow.job, error);
+    return code != 0 ? code : follow_and_judge(&follow, out, error);
+}
+
 int baryc_fit_wait(struct baryc *connection, const Bary__V1__FitRequest *request,
                    const struct baryc_options *options, baryc_watcher *watcher, void *context,
                    Bary__V1__Job **out, struct baryc_error *error)
 {
     struct follow follow = {connection, options, watcher, context, NULL, false};
     Bary__V1__FitRequest whole = *request;
-    Bary__V1__RunOptions run = BARY__V1__RUN_OPTIONS__INIT;
-    Google__Protobuf__Duration wait = GOOGLE__PROTOBUF__DURATION__INIT;
-    char id[37];
+    struct waiting waiting;
 
-    if (request->options)
-        run = *request->options;
-    whole.options = &run;
-    if (!run.request_id[0]) {
-        baryc_uuid(id);
-        run.request_id = id;
-    }
-    if (!run.wait) {
-        wait.nanos = FIRST_WAIT_MS * 1000000;
-        run.wait = &wait;
-    }
+    waiting_fill(&waiting, request->options);
+    whole.options = &waiting.run;
     int code = baryc_fit(connection, &whole, options, &follow.job, error);
     return code != 0 ? code : follow_and_judge(&follow, out, error);
 }

@@ -89,12 +89,13 @@ static int open_init(struct fit_order *order, struct baryc_error *error)
         return code;
     order->request.init = BARY__V1__INIT__INIT_CENTERS;
     if (!flag_given(order->arguments, FLAG_N_CLUSTERS))
-        order->request.n_clusters = order->init.header.rows;
+        order->request.n_clusters =
+            order->init.header.rows / (order->problems > 0 ? order->problems : 1);
     int64_t columns = order->x.path ? order->x.header.columns : order->init.header.columns;
-    if (order->init.header.rows != order->request.n_clusters ||
-        order->init.header.columns != columns)
-        return shape_error(error, init, order->init.header.rows, order->init.header.columns,
-                           order->request.n_clusters, columns);
+    int64_t rows = order->request.n_clusters * (order->problems > 0 ? order->problems : 1);
+    if (order->init.header.rows != rows || order->init.header.columns != columns)
+        return shape_error(error, init, order->init.header.rows, order->init.header.columns, rows,
+                           columns);
     return 0;
 }
 
@@ -109,7 +110,7 @@ static int open_inputs(struct fit_order *order, struct baryc_error *error)
         code = open_weight(order, error);
     if (code == 0)
         code = open_init(order, error);
-    static const enum flag_id outputs[] = {FLAG_LABELS, FLAG_CENTERS, FLAG_MODEL_OUT};
+    static const enum flag_id outputs[] = {FLAG_LABELS, FLAG_CENTERS, FLAG_MODEL_OUT, FLAG_INERTIA};
     for (size_t i = 0; i < sizeof outputs / sizeof outputs[0] && code == 0; i++)
         code = output_check(flag_text(arguments, outputs[i]), error);
     return code;
@@ -159,6 +160,21 @@ static void fill_request(struct fit_order *order)
         request->model = baryc_borrow(flag_text(arguments, FLAG_MODEL));
     request->no_labels = !flag_given(arguments, FLAG_LABELS) && !flag_given(arguments, FLAG_DETACH);
     fill_options(order);
+}
+
+int fit_order_open(struct fit_order *order, struct baryc_error *error)
+{
+    fill_request(order);
+    return open_inputs(order, error);
+}
+
+void fit_order_close(struct fit_order *order)
+{
+    array_close(&order->x);
+    array_close(&order->weight);
+    array_close(&order->init);
+    array_close(&order->offsets);
+    free(order->row);
 }
 
 static int write_outputs(const struct fit_order *order, const struct fitted *fitted,
@@ -229,8 +245,7 @@ int command_fit(const struct arguments *arguments)
         return status;
     stop_install();
     progress_start(&order.progress, flag_given(arguments, FLAG_PROGRESS));
-    fill_request(&order);
-    int code = open_inputs(&order, &error);
+    int code = fit_order_open(&order, &error);
     if (code == 0)
         code = flag_given(arguments, FLAG_LOCAL) ? fit_local(&order, &fitted, &error)
                                                  : fit_remote(&order, &fitted, &error);
@@ -239,8 +254,6 @@ int command_fit(const struct arguments *arguments)
     baryc_free(fitted.job);
     free(fitted.centers);
     free(fitted.labels);
-    array_close(&order.x);
-    array_close(&order.weight);
-    array_close(&order.init);
+    fit_order_close(&order);
     return status;
 }

@@ -3,19 +3,11 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "clients/cli/fit.h"
-#include "clients/cli/local.h"
+#include "clients/cli/fit_inputs.h"
 #include "host/base/memory.h"
 
-/* What the fit reads; lives in fit_local. */
-struct inputs {
-    struct matrix x;
-    double *weight; /* NULL: none */
-    double *init;   /* NULL: none */
-};
-
-static void read_params(const struct fit_order *order, const struct inputs *inputs,
-                        struct kmeans_params *out)
+void inputs_params(const struct fit_order *order, const struct inputs *inputs,
+                   struct kmeans_params *out)
 {
     const Bary__V1__FitRequest *request = &order->request;
     uint32_t drawn = 0;
@@ -60,7 +52,7 @@ out:
     return status;
 }
 
-static enum status read_inputs(struct fit_order *order, struct inputs *out, struct error *error)
+enum status inputs_read(struct fit_order *order, struct inputs *out, struct error *error)
 {
     struct selection all = {0};
     enum status status;
@@ -74,7 +66,7 @@ out:
     return status;
 }
 
-static void release_inputs(struct inputs *inputs)
+void inputs_release(struct inputs *inputs)
 {
     matrix_release(&inputs->x);
     memory_free(inputs->weight);
@@ -116,8 +108,7 @@ static void describe_result(const struct kmeans_result *result, Bary__V1__FitRes
     out->labels_omitted = true;
 }
 
-/* A message of its own out of one that borrows: packed and unpacked. */
-static Bary__V1__Job *copy_job(const Bary__V1__Job *job)
+Bary__V1__Job *copy_job(const Bary__V1__Job *job)
 {
     size_t bytes = bary__v1__job__get_packed_size(job);
     uint8_t *packed = malloc(bytes);
@@ -130,7 +121,7 @@ static Bary__V1__Job *copy_job(const Bary__V1__Job *job)
     return copy;
 }
 
-static void *copy_array(const void *values, size_t count, size_t size)
+void *copy_array(const void *values, size_t count, size_t size)
 {
     void *copy = malloc(count * size + 1); /* a fit held as much */
 
@@ -201,8 +192,7 @@ static enum status fit_on(const struct embedded *device, void *context, struct e
                       fitting->result, error);
 }
 
-/* A loop that ends by itself is taken for thirty rounds. */
-static struct embedded_work work_of(const struct inputs *inputs, const struct kmeans_params *params)
+struct embedded_work inputs_work(const struct inputs *inputs, const struct kmeans_params *params)
 {
     double rounds = params->max_iter < 30 ? (double)params->max_iter : 30;
 
@@ -223,20 +213,20 @@ static enum status run(struct fit_order *order, struct local *local, struct fitt
     struct inputs inputs = {0};
     enum status status;
 
-    TRY(read_inputs(order, &inputs, error));
-    read_params(order, &inputs, &params);
+    TRY(inputs_read(order, &inputs, error));
+    inputs_params(order, &inputs, &params);
     struct fitting fitting = {
         .input = {.name = order->x.path, .matrix = &inputs.x, .sample_weight = inputs.weight},
         .params = &params,
         .turn = &local->turn,
         .result = &result};
-    const struct embedded_work work = work_of(&inputs, &params);
+    const struct embedded_work work = inputs_work(&inputs, &params);
     TRY(local_run(local, &work, fit_on, &fitting, error));
     TRY(write_model(&result, &params, flag_text(order->arguments, FLAG_MODEL_OUT), error));
     TRY(take_result(local, order, &result, out, error));
 out:
     kmeans_result_free(&result);
-    release_inputs(&inputs);
+    inputs_release(&inputs);
     return status;
 }
 

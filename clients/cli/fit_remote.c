@@ -7,10 +7,8 @@
 #include "clients/cli/remote.h"
 #include "proto/limits.h"
 
-/* What this fit put on the server. */
-struct placed {
-    char *x, *init; /* names of datasets to delete afterwards, or NULL */
-};
+/* Of a problem in an answer, at most, beside its centers and labels. */
+enum { PROBLEM_BYTES = 1024 };
 
 static void use_dataset(struct fit_order *order, const char *name)
 {
@@ -80,14 +78,14 @@ static int place_upload(struct fit_order *order, struct baryc *connection, struc
 static bool answer_is_small(const struct fit_order *order)
 {
     double labels = 4 * (double)order->x.header.rows;
+    double problems = order->problems > 0 ? (double)order->problems : 1;
     double centers = 8 * (double)order->request.n_clusters * (double)order->x.header.columns;
 
-    return labels + centers <= INLINE_BYTES_MAX;
+    return labels + problems * (centers + PROBLEM_BYTES) <= INLINE_BYTES_MAX;
 }
 
-/* Where rows, weights and centers go. */
-static int place(struct fit_order *order, struct baryc *connection, struct placed *placed,
-                 struct baryc_error *error)
+int fit_place(struct fit_order *order, struct baryc *connection, struct placed *placed,
+              struct baryc_error *error)
 {
     const char *dataset = flag_text(order->arguments, FLAG_DATASET);
     size_t small = array_bytes(&order->weight);
@@ -116,7 +114,7 @@ static int place(struct fit_order *order, struct baryc *connection, struct place
     return place_init(order, connection, INLINE_BYTES_MAX, placed, error);
 }
 
-static bool on_progress(void *context, const Bary__V1__Job *job)
+bool fit_progress(void *context, const Bary__V1__Job *job)
 {
     struct fit_order *order = context;
 
@@ -130,7 +128,7 @@ static int submit(struct fit_order *order, struct baryc *connection, struct fitt
     char id[37];
 
     if (!flag_given(order->arguments, FLAG_DETACH))
-        return baryc_fit_wait(connection, &order->request, NULL, on_progress, order, &out->job,
+        return baryc_fit_wait(connection, &order->request, NULL, fit_progress, order, &out->job,
                               error);
     baryc_uuid(id);
     order->options.request_id = id;
@@ -161,13 +159,32 @@ static int fetch(struct baryc *connection, const Bary__V1__Job *job, Bary__V1__J
     return code;
 }
 
+bool job_arrays(const Bary__V1__Job *job, struct job_arrays *out)
+{
+    const Bary__V1__FitResult *fit = job->fit;
+    const Bary__V1__FitBatchResult *batch = job->batch;
+
+    if (job->result_case == BARY__V1__JOB__RESULT_FIT) {
+        *out = (struct job_arrays){fit->rows, fit->n_clusters, fit->columns, fit->labels,
+                                   fit->cluster_centers};
+        return true;
+    }
+    if (job->result_case != BARY__V1__JOB__RESULT_BATCH || batch->n_center_offsets == 0)
+        return false;
+    *out = (struct job_arrays){batch->rows, batch->center_offsets[batch->n_center_offsets - 1],
+                               batch->columns, batch->labels, batch->cluster_centers};
+    return true;
+}
+
 int fetch_labels(struct baryc *connection, const Bary__V1__Job *job, int32_t **out,
                  struct baryc_error *error)
 {
+    struct job_arrays arrays = {0};
     void *values = NULL;
-    int code = fetch(connection, job, BARY__V1__JOB_ARRAY__JOB_ARRAY_LABELS, job->fit->labels,
-                     (size_t)job->fit->rows * sizeof **out, &values, error);
 
+    job_arrays(job, &arrays);
+    int code = fetch(connection, job, BARY__V1__JOB_ARRAY__JOB_ARRAY_LABELS, arrays.labels,
+                     (size_t)arrays.rows * sizeof **out, &values, error);
     *out = values;
     return code;
 }
@@ -175,11 +192,13 @@ int fetch_labels(struct baryc *connection, const Bary__V1__Job *job, int32_t **o
 int fetch_centers(struct baryc *connection, const Bary__V1__Job *job, double **out,
                   struct baryc_error *error)
 {
+    struct job_arrays arrays = {0};
     void *values = NULL;
-    int code = fetch(
-        connection, job, BARY__V1__JOB_ARRAY__JOB_ARRAY_CLUSTER_CENTERS, job->fit->cluster_centers,
-        (size_t)job->fit->n_clusters * (size_t)job->fit->columns * sizeof **out, &values, error);
 
+    job_arrays(job, &arrays);
+    int code =
+        fetch(connection, job, BARY__V1__JOB_ARRAY__JOB_ARRAY_CLUSTER_CENTERS, arrays.values,
+              (size_t)arrays.centers * (size_t)arrays.columns * sizeof **out, &values, error);
     *out = values;
     return code;
 }
@@ -192,7 +211,7 @@ int fit_remote(struct fit_order *order, struct fitted *out, struct baryc_error *
 
     if (code != 0)
         return code;
-    code = place(order, connection, &placed, error);
+    code = fit_place(order, connection, &placed, error);
     if (code == 0)
         code = submit(order, connection, out, error);
     if (code == 0 && flag_given(order->arguments, FLAG_LABELS))

@@ -81,12 +81,13 @@ static int write_arrays(struct baryc *connection, const struct arguments *argume
     const char *centers_path = flag_text(arguments, FLAG_CENTERS);
     int32_t *labels = NULL;
     double *centers = NULL;
+    struct job_arrays arrays;
     struct error why = {0};
     int code = 0;
 
     if (!labels_path && !centers_path)
         return 0;
-    if (job->result_case != BARY__V1__JOB__RESULT_FIT) {
+    if (!job_arrays(job, &arrays)) {
         FAIL(&why, MISSING, TEXT("what", "the job's result"), TEXT("why", say_state(job->state)));
         return error_of_host(&why, error);
     }
@@ -95,10 +96,10 @@ static int write_arrays(struct baryc *connection, const struct arguments *argume
     if (code == 0 && centers_path)
         code = fetch_centers(connection, job, &centers, error);
     if (code == 0 && labels_path)
-        code = output_write(labels_path, DTYPE_I32, job->fit->rows, 0, labels, error);
+        code = output_write(labels_path, DTYPE_I32, arrays.rows, 0, labels, error);
     if (code == 0 && centers_path)
-        code = output_write(centers_path, DTYPE_F64, job->fit->n_clusters, job->fit->columns,
-                            centers, error);
+        code =
+            output_write(centers_path, DTYPE_F64, arrays.centers, arrays.columns, centers, error);
     free(labels);
     free(centers);
     return code;

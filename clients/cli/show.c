@@ -91,10 +91,41 @@ static void show_result(const Bary__V1__FitResult *fit)
         printf("%-13s %s\n", "model", short_name(fit->model));
 }
 
+static void show_errors(const Bary__V1__FitBatchResult *batch)
+{
+    for (size_t i = 0; i < batch->n_errors && i < SHOWN_MAX; i++)
+        printf("problem %-5" PRId64 " %s\n", batch->errors[i]->problem,
+               batch->errors[i]->error->message);
+    if (batch->failed > SHOWN_MAX)
+        printf("%-13s and %" PRId64 " more\n", "", batch->failed - SHOWN_MAX);
+}
+
+static void show_batch(const Bary__V1__FitBatchResult *batch)
+{
+    int64_t rounds = 0;
+    double inertia = 0;
+
+    for (size_t p = 0; p < batch->n_inertia && p < batch->n_n_iter; p++) {
+        rounds += batch->n_iter[p];
+        inertia += batch->status[p] == 0 ? batch->inertia[p] : 0;
+    }
+    printf("%-13s %" PRId64 ", of which %" PRId64 " failed\n", "problems", batch->problems,
+           batch->failed);
+    printf("%-13s %" PRId64 " x %" PRId64 " %s\n", "rows", batch->rows, batch->columns,
+           batch->dtype == BARY__V1__DTYPE__DTYPE_F32 ? "float32" : "float64");
+    printf("%-13s %" PRId64 " in all\n", "n_iter", rounds);
+    printf("%-13s %.17g in all\n", "inertia", inertia);
+    printf("%-13s %" PRIu64 "\n", "random_state", batch->random_state);
+}
+
 void say_fit(const Bary__V1__Job *job)
 {
     if (job->result_case == BARY__V1__JOB__RESULT_FIT)
         show_result(job->fit);
+    if (job->result_case == BARY__V1__JOB__RESULT_BATCH)
+        show_batch(job->batch);
     if (job->report)
         show_report(job->report);
+    if (job->result_case == BARY__V1__JOB__RESULT_BATCH)
+        show_errors(job->batch);
 }
