@@ -194,34 +194,93 @@ static void a_batch_starts_again_elsewhere(struct check *check)
 }
 
 /* One hangs, others wait behind it in both lanes: all end, and well. */
-static void whoever_waits_behind_a_hang_goes_elsewhere(struct check *check)
+static void line_up(struct check *check, const char *order, bool fast_first)
 {
     enum { WAITING = 6 };
     struct scene scene = {.limits = impatient()};
     struct inbox inbox[WAITING + 1];
     char name[64];
 
-    if (!gpu_open(check, &scene, "fail=assign:3:HANG"))
+    check_note(check, "%s", order);
+    if (!gpu_open(check, &scene, order))
         return;
     struct job_view *want = cpu_fit(&scene, 2);
     for (int i = 0; i <= WAITING; i++) {
-        struct job_request *request = i % 2 == 1 ? gpu_predict(JOB_PREDICT, true) : gpu_fit(2);
-        if (i % 2 == 1) {
-            inbox_init(&inbox[i]);
+        bool fast = (i % 2 == 0) == fast_first;
+        struct job_request *request = fast ? gpu_predict(JOB_PREDICT, true) : gpu_fit(2);
+        inbox_init(&inbox[i]);
+        if (fast)
             job_submit(scene.dispatcher, request, NULL, on_finished, &inbox[i]);
-        } else {
+        else
             check_true(check, submit(&scene, request, &inbox[i], name));
-        }
+        while (i == 0 && fake_number("fake_gpu_hanging") == 0)
+            usleep(1000);
     }
     for (int i = 0; i <= WAITING; i++) {
         inbox_wait(&inbox[i], &inbox[i].finished, 1);
         if (check_true(check, inbox[i].last != NULL))
             check_equal_text(check, job_state_name(inbox[i].last->state), "SUCCEEDED");
-        if (i % 2 == 0)
+        if (inbox[i].last && inbox[i].last->kind == JOB_FIT)
             check_same_fit(check, inbox[i].last, want);
         inbox_clear(&inbox[i]);
     }
     job_view_unpin(&want);
+    gpu_close(check, &scene);
+}
+
+static void whoever_waits_behind_a_hang_goes_elsewhere(struct check *check)
+{
+    line_up(check, "fail=seed_try:2:HANG", false); /* a fit, and all behind it */
+    line_up(check, "fail=labels_read:1:HANG",
+            true); /* a prediction alone on the device: a fit has its seat */
+}
+
+/* Bytes of the same fit by its plan on one kind of device. */
+static int64_t bytes_on(struct scene *scene, fit_maker *make, enum placement_backend backend)
+{
+    struct job_estimate estimate = {.bytes = 0};
+    struct job_request *request = make(1);
+
+    request->placement.backend = backend;
+    job_estimate(scene->dispatcher, request, &estimate, &scene->error);
+    job_request_free(&request);
+    return estimate.bytes;
+}
+
+/* Many centers: what a thread of the CPU holds of them, a GPU does not take from the host. */
+static struct job_request *gpu_fit_wide(uint64_t seed)
+{
+    struct job_request *request = fit_request(3000, 40, 600, seed);
+
+    request->placement.backend = PLACE_GPU;
+    request->params.max_iter = 2;
+    return request;
+}
+
+static void a_lost_fit_that_the_cpu_could_never_hold_fails_and_does_not_wait(struct check *check)
+{
+    struct scene scene = {0};
+
+    if (!gpu_open(check, &scene, ""))
+        return;
+    int64_t cpu = bytes_on(&scene, gpu_fit_wide, PLACE_CPU);
+    int64_t gpu = bytes_on(&scene, gpu_fit_wide, PLACE_GPU);
+    gpu_close(check, &scene);
+    check_note(check, "%lld bytes on the CPU, %lld on the GPU", (long long)cpu, (long long)gpu);
+    if (!check_true(check, gpu < cpu * 7 / 8)) /* an eighth is the fast lane's */
+        return;
+    fake_set("fail=assign:1:DEVICE_LOST");
+    memset(&scene, 0, sizeof scene);
+    scene.backend_dir = FAKE;
+    scene.limits = limits_default();
+    if (!check_true(check, scene_start(&scene, cpu - 1)))
+        return;
+    struct job_view *view = run_request(&scene, gpu_fit_wide(1));
+    if (check_true(check, view != NULL)) {
+        check_equal_text(check, job_state_name(view->state), "FAILED");
+        check_equal_i64(check, view->error.status, STATUS_DEVICE_LOST);
+    }
+    job_view_unpin(&view);
     gpu_close(check, &scene);
 }
 
@@ -262,5 +321,6 @@ CHECKS(CLAIM(a_device_lost_in_any_entry_changes_no_bit),
        CLAIM(a_lost_fit_goes_on_from_its_last_whole_round),
        CLAIM(predictions_and_evaluations_start_again_elsewhere),
        CLAIM(a_batch_starts_again_elsewhere), CLAIM(whoever_waits_behind_a_hang_goes_elsewhere),
+       CLAIM(a_lost_fit_that_the_cpu_could_never_hold_fails_and_does_not_wait),
        CLAIM(a_job_that_hangs_can_be_cancelled_and_drained),
        CLAIM(a_stop_does_not_wait_for_a_device_that_hangs_in_close))

@@ -29,6 +29,44 @@ static void the_ledger_never_promises_more_than_it_has(struct check *check)
     check_true(check, ledger == NULL);
 }
 
+static void a_need_is_taken_whole_or_not_at_all(struct check *check)
+{
+    struct ledger *ledger = ledger_new(1000);
+    struct need need = {.bytes = 400, .device = 1, .device_bytes = 50, .pinned_bytes = 20};
+    struct need more = need;
+    struct device_bytes device;
+    struct error error;
+
+    check_equal_i64(check, ledger_take(ledger, "a", &need, &error), STATUS_EXCEEDS_CAPACITY);
+    check_equal_text(check, error_value(&error, "offered"), "0"); /* no device was offered yet */
+    ledger_offer(ledger, 1, 80, 30);
+    check_equal_i64(check, ledger_take(ledger, "a", &need, NULL), STATUS_OK);
+    check_equal_i64(check, ledger_take(ledger, "b", &more, &error), STATUS_MEMORY_PRESSURE);
+    check_equal_text(check, error_value(&error, "free"), "30");
+    more.device_bytes = 30;
+    check_equal_i64(check, ledger_take(ledger, "b", &more, &error), STATUS_MEMORY_PRESSURE);
+    check_equal_text(check, error_value(&error, "needed"), "20"); /* the pinned ones */
+    check_equal_text(check, error_value(&error, "free"), "10");
+    more.pinned_bytes = 31;
+    check_equal_i64(check, ledger_take(ledger, "b", &more, &error), STATUS_EXCEEDS_CAPACITY);
+    more.pinned_bytes = 10;
+    more.bytes = 601;
+    check_equal_i64(check, ledger_take(ledger, "b", &more, &error), STATUS_MEMORY_PRESSURE);
+    check_equal_text(check, error_value(&error, "needed"), "601"); /* and now the host's */
+    ledger_device(ledger, 1, &device);
+    check_equal_i64(check, device.reserved, 50);
+    check_equal_i64(check, device.pinned_reserved, 20);
+    check_equal_i64(check, ledger_reserved(ledger), 400);
+    more.bytes = 600;
+    check_equal_i64(check, ledger_take(ledger, "b", &more, NULL), STATUS_OK);
+    ledger_give_back(ledger, &need);
+    ledger_give_back(ledger, &more);
+    ledger_give_back(ledger, &more); /* it was zeroed: harmless */
+    ledger_device(ledger, 1, &device);
+    check_equal_i64(check, device.reserved + device.pinned_reserved + ledger_reserved(ledger), 0);
+    ledger_free(&ledger);
+}
+
 enum { TIMERS = 500 };
 
 /* Against the plain way: the least of an array. */
@@ -87,5 +125,5 @@ static void messages_keep_their_order_and_their_limit(struct check *check)
 }
 
 CHECKS(CLAIM(the_ledger_never_promises_more_than_it_has),
-       CLAIM(timers_come_in_order_whatever_was_cleared),
+       CLAIM(a_need_is_taken_whole_or_not_at_all), CLAIM(timers_come_in_order_whatever_was_cleared),
        CLAIM(messages_keep_their_order_and_their_limit))
