@@ -77,12 +77,14 @@ static __global__ void misaligned_atomic_kernel(char *at)
 static __global__ void beyond_kernel(unsigned *at, int by)
 {
     volatile unsigned *beyond = at + by;
-    *beyond = 1;
+    if (threadIdx.x == 0)
+        *beyond = 1;
 }
 static __global__ void beyond_shared_kernel(int by)
 {
     volatile unsigned *word = block_shared<struct block_words>()->word + by;
-    *word = 1;
+    if (threadIdx.x == 0)
+        *word = 1;
 }
 
 /* ---- cases: they run in a process of their own ---- */

@@ -24,7 +24,7 @@ struct allocation {
     struct allocation *next;
 };
 struct allocation *all;
-size_t used[16];
+size_t used[DEVICES_MOST];
 thread_local int device_now;
 
 size_t counted(size_t bytes)
@@ -225,7 +225,8 @@ cudaError_t cudaMalloc(void **out, size_t bytes)
     if (bytes == 0)
         return cudaSuccess;
     int device = current_device();
-    if (bytes > settings.memory || counted(bytes) > settings.memory - used[device])
+    if (bytes > settings.memory || used[device] > settings.memory ||
+        counted(bytes) > settings.memory - used[device])
         return entry.answer(cudaErrorMemoryAllocation);
     struct allocation *made = allocation_new(bytes, device);
     if (!made)
@@ -277,6 +278,7 @@ cudaError_t cudaMemGetInfo(size_t *free, size_t *total)
     if (entry.refused)
         return entry.refused;
     *total = settings.memory;
-    *free = settings.memory - used[current_device()];
+    size_t taken = used[current_device()];
+    *free = taken < settings.memory ? settings.memory - taken : 0;
     return cudaSuccess;
 }

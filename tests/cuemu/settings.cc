@@ -166,6 +166,8 @@ void settings_read(struct settings *out)
     read_hang(out);
     read_wrong(out);
     out->devices = number("CUEMU_DEVICES", 1, 0);
+    if (out->devices > DEVICES_MOST)
+        found("CUEMU_DEVICES: %ld; %d at most", out->devices, DEVICES_MOST);
     out->processors = number("CUEMU_PROCESSORS", 2, 1);
     out->arch = number("CUEMU_ARCH", 90, 10);
     out->contexts = number("CUEMU_CONTEXTS", 240, 1);

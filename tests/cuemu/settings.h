@@ -44,7 +44,7 @@ struct failure {
     long nth;
     int code;
 };
-enum { FAILURES_MOST = 8 };
+enum { FAILURES_MOST = 8, DEVICES_MOST = 16 };
 
 struct settings {
     enum order order;

@@ -141,7 +141,7 @@ void grid_run(const struct cudaLaunchConfig_t *config, const void *kernel, struc
 /* Where the fiber that runs stands, into text; empty outside kernels. */
 void position(char *text, size_t bytes);
 
-/* ---- stream.cc ---- */
+/* ---- queue.cc ---- */
 
 void *context_current();
 cudaError_t stream_launch(const struct cudaLaunchConfig_t *config, const void *kernel,
