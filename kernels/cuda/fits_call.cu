@@ -30,34 +30,54 @@ static int64_t problem_bytes(const struct fits *fits, int64_t rows, int64_t clus
     return fits_layout(rows, clusters, fits->columns, value_bytes_of(fits), weighted, &at);
 }
 
-/* What a call keeps on the device, beside rows, centers, labels and sizes, for each problem. */
-static int64_t bytes_each()
+/* What a call keeps for each problem, beside rows, centers, labels and sizes; what its pieces are rounded
+ * up by, at most. */
+static double bytes_each()
 {
-    return (int64_t)(sizeof(struct fits_task) + sizeof(struct fits_result) + sizeof(int32_t));
+    return (double)(sizeof(struct fits_task) + sizeof(struct fits_result) + sizeof(int32_t));
+}
+enum { REGION_LINES = 16 * 256 };
+
+/* Expected time of a problem, the device full [e], and what it may take alone at its worst. */
+struct problem_time {
+    double ns, worst_ns;
+};
+static struct problem_time problem_time(const struct device *device, const struct fits *fits,
+                                        int64_t rows, int64_t clusters)
+{
+    double pair_ns = device->pair_ns * FITS_SLOW;
+    double pass = pair_ns * (double)rows * (double)clusters * (double)fits->columns;
+    double most = (double)fits->max_iter, runs = (double)fits->n_init;
+    double seeding = fits->init == FITS_PLUS_PLUS ? 1 + seed_candidates(clusters) : 1;
+    double rounds = fits->fixed_rounds || most < FITS_ROUNDS ? most : FITS_ROUNDS;
+
+    return {pass * (1 + runs * (seeding + rounds + 1)) +
+                runs * rounds * FITS_ROUND_NS / device->processors,
+            pass * device->processors * runs * (seeding + most + 1)};
 }
 
-/* Expected times [e]: a block's chains run at a sixteenth of what a processor could do. No call can be
- * stopped while a problem runs, so one whose rounds could take FITS_WORST_NS is refused. */
+/* No call can be stopped while a problem runs, so one whose rounds could take FITS_WORST_NS is refused.
+ * A call has as many problems as TILE_MS_MOST lets in; their outputs lie with the host twice. */
 enum status cuda_fits_plan(const struct device *device, const struct fits *fits, int64_t rows,
                            int64_t clusters, struct fits_plan *out)
 {
-    double pass = device->pair_ns * (double)rows * (double)clusters * (double)fits->columns;
-    double most = (double)fits->max_iter, runs = (double)fits->n_init, seeding = 1;
-    double rounds = fits->fixed_rounds || most < FITS_ROUNDS ? most : FITS_ROUNDS;
-    double slow = 16, alone = slow * device->processors;
+    struct problem_time time;
+    double problems, outputs;
 
     if (rows < 0 || clusters < 1 || fits->columns < 1 ||
         (fits->number != NUMBER_F32 && fits->number != NUMBER_F64) ||
         problem_bytes(fits, rows, clusters, true) > device->shared_most)
         return STATUS_UNSUPPORTED;
-    if (fits->init == FITS_PLUS_PLUS)
-        seeding += seed_candidates(clusters);
-    if (pass * alone * runs * (seeding + most + 1) > FITS_WORST_NS)
+    time = problem_time(device, fits, rows, clusters);
+    if (time.worst_ns > FITS_WORST_NS)
         return STATUS_UNSUPPORTED;
+    problems = TILE_MS_MOST * 1e6 / time.ns + 1;
+    outputs = (double)(rows * (int64_t)sizeof(int32_t) +
+                       clusters * (fits->columns + 1) * (int64_t)sizeof(double));
     *out = {};
-    out->device_bytes = fits->problems * bytes_each() + 16 * 256;
-    out->problem_ns = pass * slow * (1 + runs * (seeding + rounds + 1)) +
-                      runs * rounds * FITS_ROUND_NS / device->processors;
+    out->device_bytes = (int64_t)(problems * bytes_each()) + REGION_LINES;
+    out->host_bytes = (int64_t)(problems * (bytes_each() + outputs)) + REGION_LINES;
+    out->problem_ns = time.ns;
     return STATUS_OK;
 }
 

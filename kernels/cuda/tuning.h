@@ -61,6 +61,7 @@ constexpr int REFINE_THREADS = 128, REFINE_BLOCKS = 4;
 constexpr int FITS_THREADS = 128, FITS_BLOCKS = 4, FITS_SPARE = 64;
 constexpr int FITS_RESIDENT = 8; /* blocks launched for a processor; those that fit work */
 constexpr int FITS_ROUNDS = 30;  /* that an estimate assumes when a loop ends by itself */
-constexpr double FITS_ROUND_NS = 5000, FITS_WORST_NS = 250e6;
+/* Of its chains' rate in a pass a block keeps a part; a round's barriers; what nobody may wait for. */
+constexpr double FITS_SLOW = 4, FITS_ROUND_NS = 5000, FITS_WORST_NS = 250e6;
 
 #endif
