@@ -161,41 +161,58 @@ static void numerator_form(struct numerator *out, const struct moments *m)
     if (s1[MOMENT_LIMBS_1 - 1] >> 63)
         negate(s1, MOMENT_LIMBS_1);
     for (int i = 0; i < MOMENT_LIMBS_1; i++)
-        multiply_add(limb + i, LIMBS - i, s1, MOMENT_LIMBS_1, s1[i]);
+        if (s1[i] != 0)
+            multiply_add(limb + i, LIMBS - i, s1, MOMENT_LIMBS_1, s1[i]);
     negate(limb, LIMBS);
     multiply_add(limb, LIMBS, m->s2, MOMENT_LIMBS_2, (uint64_t)m->count);
 }
 
-/* numerator / divisor * 2^exponent, rounded once: long division bit by bit, the first 120 bits of the
- * quotient kept, the rest a flag. */
-static double divide(const struct numerator *numerator, uint128 divisor, int exponent)
+/* limb[from .. to] /= divisor; true: a rest was left. */
+static bool limbs_divide(uint64_t *limb, int from, int to, uint64_t divisor)
 {
-    uint128 quotient = 0, rest = 0;
+    uint64_t rest = 0;
+
+    for (int i = to; i >= from; i--) {
+        uint128 value = (uint128)rest << 64 | limb[i];
+        limb[i] = (uint64_t)(value / divisor);
+        rest = (uint64_t)(value % divisor);
+    }
+    return rest != 0;
+}
+
+/* numerator / n^2 * 2^exponent, rounded once: divided by n twice, the first WINDOW limbs alone, since
+ * what lies below and every rest are but a flag. Two divisions by n < 2^63 take two limbs of them. */
+static double divide(struct numerator *numerator, uint64_t n, int exponent)
+{
+    enum { WINDOW = 6 };
+    uint64_t *limb = numerator->limb;
+    int top = NUMERATOR_LIMBS - 1;
     bool more = false;
 
-    for (int bit = NUMERATOR_LIMBS * 64 - 1; bit >= 0; bit--) {
-        rest = rest << 1 | (numerator->limb[bit / 64] >> bit % 64 & 1);
-        bool one = rest >= divisor;
-        rest -= one ? divisor : 0;
-        if (quotient >> 119) {
-            more |= one;
-            exponent++;
-        } else {
-            quotient = quotient << 1 | one;
-        }
-    }
-    return round_once(quotient, exponent, more || rest != 0);
+    while (top > 0 && limb[top] == 0)
+        top--;
+    int from = top >= WINDOW ? top - WINDOW + 1 : 0;
+    for (int i = 0; i < from; i++)
+        more |= limb[i] != 0;
+    more |= limbs_divide(limb, from, top, n);
+    more |= limbs_divide(limb, from, top, n);
+    while (top > from + 1 && limb[top] == 0)
+        top--;
+    int second = top > from ? top - 1 : from; /* 65 bits and more, or all there are */
+    uint128 value = top > from ? (uint128)limb[top] << 64 | limb[second] : limb[from];
+    for (int i = from; i < second; i++)
+        more |= limb[i] != 0;
+    return round_once(value, exponent + 64 * second, more);
 }
 
 double moments_variance(const struct moments *column)
 {
     struct numerator numerator;
-    uint128 n = (uint128)column->count;
 
     if (column->count == 0)
         return 0;
     numerator_form(&numerator, column);
-    return divide(&numerator, n * n, -2148 - 64 * BELOW);
+    return divide(&numerator, (uint64_t)column->count, -2148 - 64 * BELOW);
 }
 
 double moments_mean_variance(const struct moments *column, int64_t columns)

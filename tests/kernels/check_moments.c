@@ -162,3 +162,23 @@ void the_mean_variance_adds_ascending(struct check *check)
     }
     check_equal_bits(check, moments_mean_variance(column, 3), want / 3);
 }
+
+/* Doubling the rows doubles count and sums, and leaves the exact quotient as it is. */
+void a_variance_does_not_change_when_rows_repeat(struct check *check)
+{
+    uint64_t seed = 17;
+
+    for (int turn = 0; turn < 200; turn++) {
+        struct moments moments = {0};
+        int scale = (int)(check_random(&seed) % 1200) - 600;
+        for (int i = 0; i < 1 + turn % 9; i++)
+            moments_add_value(&moments, ldexp(check_normal(&seed), scale));
+        double want = moments_variance(&moments);
+        for (int doubled = 0; doubled < 58; doubled++) {
+            struct moments same = moments;
+            moments_add(&moments, &same);
+            check_note(check, "turn=%d doubled=%d", turn, doubled + 1);
+            check_equal_bits(check, moments_variance(&moments), want);
+        }
+    }
+}

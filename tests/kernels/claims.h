@@ -18,6 +18,7 @@
     CLAIM(sums_of_powers_are_exact_integers)               \
     CLAIM(moments_merge_by_adding)                         \
     CLAIM(a_variance_is_rounded_once)                      \
+    CLAIM(a_variance_does_not_change_when_rows_repeat)     \
     CLAIM(a_narrow_variance_is_the_wide_one)               \
     CLAIM(a_narrow_variance_holds_the_most_rows)           \
     CLAIM(a_quotient_is_rounded_once)                      \
