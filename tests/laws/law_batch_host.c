@@ -9,26 +9,48 @@ static const int threads[] = {1, 3, 0};
 /* A case as batch_fit takes it, with some n_clusters that nobody can have. */
 struct asked {
     struct batch_case batch;
-    struct data data;
-    struct view view;
+    struct matrix matrix; /* its chunks lie apart */
     int64_t *n_clusters;
     struct batch_input input;
     struct kmeans_params params;
 };
 
-static bool asked_open(struct check *check, struct asked *asked, uint64_t seed, int64_t chunk_rows)
+/* Chunks of `chunk_rows` rows (0: one), each in memory of its own that ends where it ends. */
+static struct matrix matrix_new(const struct batch_case *batch, int64_t chunk_rows)
 {
-    int64_t problems, values;
+    int64_t rows = batch->row[batch->fits.problems], columns = batch->fits.columns;
+    int64_t each = chunk_rows > 0 ? chunk_rows : rows + 1;
+    size_t size = batch->fits.number == NUMBER_F32 ? sizeof(float) : sizeof(double);
+    struct matrix matrix = {.number = batch->fits.number,
+                            .rows = rows,
+                            .columns = columns,
+                            .chunks = (int)((rows + each - 1) / each)};
+
+    matrix.chunk = calloc((size_t)matrix.chunks + 1, sizeof *matrix.chunk);
+    for (int i = 0; i < matrix.chunks; i++) {
+        int64_t first = i * each, count = rows - first < each ? rows - first : each;
+        size_t bytes = (size_t)(count * columns) * size;
+        void *values = malloc(bytes);
+        memcpy(values, (const char *)batch->values + (size_t)(first * columns) * size, bytes);
+        matrix.chunk[i] = (struct rows){.values = values, .first = first, .count = count};
+    }
+    return matrix;
+}
+
+static void matrix_free(struct matrix *matrix)
+{
+    for (int i = 0; i < matrix->chunks; i++)
+        free((void *)(uintptr_t)matrix->chunk[i].values);
+    free(matrix->chunk);
+}
+
+static void asked_open(struct asked *asked, uint64_t seed, int64_t chunk_rows)
+{
+    int64_t problems;
 
     asked->batch = case_new(seed, seed % 10 ? 30 : 300, 6);
     problems = asked->batch.fits.problems;
-    asked->data =
-        data_new(asked->batch.fits.number, asked->batch.row[problems], asked->batch.fits.columns);
-    values = asked->data.rows * asked->data.columns;
-    memcpy(asked->data.values, asked->batch.values,
-           (size_t)values * (asked->data.number == NUMBER_F32 ? sizeof(float) : sizeof(double)));
-    if (!view_open(check, &asked->data, chunk_rows, &asked->view))
-        return false;
+    asked->matrix = matrix_new(&asked->batch, chunk_rows);
     asked->params = case_params(&asked->batch, 0);
     asked->params.init_centers = asked->batch.fits.centers;
     asked->n_clusters = calloc((size_t)problems, sizeof *asked->n_clusters);
@@ -38,20 +60,18 @@ static bool asked_open(struct check *check, struct asked *asked, uint64_t seed, 
             asked->n_clusters[p] = p % 2 ? 0 : (int64_t)1 << 40;
     }
     asked->input = (struct batch_input){.name = "X",
-                                        .matrix = &asked->view.matrix,
+                                        .matrix = &asked->matrix,
                                         .sample_weight = asked->batch.weight,
                                         .problems = problems,
                                         .row = asked->batch.row,
                                         .n_clusters = asked->n_clusters,
                                         .random_state = asked->batch.random_state,
                                         .init_rows = asked->batch.center[problems]};
-    return true;
 }
 
 static void asked_close(struct asked *asked)
 {
-    view_close(&asked->view);
-    data_free(&asked->data);
+    matrix_free(&asked->matrix);
     free(asked->n_clusters);
     case_free(&asked->batch);
 }
@@ -59,7 +79,7 @@ static void asked_close(struct asked *asked)
 /* Some weights that no fit takes, and centers too: those are the host's to find. */
 static void asked_spoil(struct asked *asked, uint64_t seed)
 {
-    int64_t rows = asked->data.rows, centers = asked->input.init_rows * asked->data.columns;
+    int64_t rows = asked->matrix.rows, centers = asked->input.init_rows * asked->matrix.columns;
 
     for (int64_t i = (int64_t)(seed % 50); asked->batch.weight && i < rows; i += 97)
         asked->batch.weight[i] = i % 2 ? -1 : (double)NAN;
@@ -76,6 +96,13 @@ static void same_error(struct check *check, const struct batch_result *result, i
     check_equal_i64(check, batch_error(result, "X", p, &got), want->status);
     check_equal_text(check, error_message(&got, got_text, sizeof got_text),
                      error_message(want, want_text, sizeof want_text));
+    for (int64_t i = result->row[p]; i < result->row[p + 1]; i++)
+        check_equal_i64(check, result->labels[i], -1);
+    for (int64_t j = result->center[p]; j < result->center[p + 1]; j++)
+        check_equal_i64(check, result->sizes[j], 0);
+    for (int64_t i = result->center[p] * result->columns;
+         i < result->center[p + 1] * result->columns; i++)
+        check_equal_bits(check, result->centers[i], 0);
 }
 
 static void same_fit(struct check *check, const struct batch_result *result, int64_t p,
@@ -136,7 +163,7 @@ static void batch_is_alone(struct check *check, const struct machine *ref,
     }
     for (int64_t p = 0; p < asked->input.problems; p++) {
         check_note(check, "%s seed=%" PRIu64 " chunks=%d problem=%" PRId64, machine->name,
-                   asked->batch.seed, asked->view.matrix.chunks, p);
+                   asked->batch.seed, asked->matrix.chunks, p);
         problem_is_alone(check, ref, asked, p, &result);
         failed += result.problem[p].status != STATUS_OK;
     }
@@ -163,14 +190,44 @@ static void each_problem_is_its_fit_alone(struct check *check)
     without_fits(&machines, &plain);
     for (uint64_t seed = 1; seed <= 160 && check->failures < 20; seed++) {
         struct asked asked = {.n_clusters = NULL};
-        if (asked_open(check, &asked, seed, chunks[seed % 4])) {
-            if (seed % 3 == 0)
-                asked_spoil(&asked, seed);
-            for (int m = 0; m <= machines.count; m++)
-                batch_is_alone(check, &machines.machine[0], &machines.machine[m], &asked);
-        }
+        asked_open(&asked, seed, chunks[seed % 4]);
+        if (seed % 3 == 0)
+            asked_spoil(&asked, seed);
+        for (int m = 0; m <= machines.count; m++)
+            batch_is_alone(check, &machines.machine[0], &machines.machine[m], &asked);
         asked_close(&asked);
     }
+    machines_close(&machines);
+}
+
+/* A given -0 that stays where it is comes back as +0. */
+static void given_zeros_lose_their_sign(struct check *check)
+{
+    struct machines machines = machines_open(check, threads);
+    struct batch_case batch = case_small(1, 2, 2);
+    struct matrix matrix;
+    struct kmeans_params params = kmeans_params_default();
+
+    ((double *)batch.values)[0] = 5;
+    ((double *)batch.values)[1] = 6;
+    batch.centers[0] = 5.5;
+    batch.centers[1] = -0.0;
+    matrix = matrix_new(&batch, 0);
+    params.n_clusters = 2;
+    params.init_centers = batch.centers;
+    params.empty_clusters = EMPTY_KEEP;
+    struct batch_input input = {
+        .name = "X", .matrix = &matrix, .problems = 1, .row = batch.row, .init_rows = 2};
+    for (int m = 0; m < machines.count; m++) {
+        struct batch_result result = {0};
+        batch_fit(machines.machine[m].backend, machines.machine[m].device, &input, &params, NULL,
+                  &result, NULL);
+        if (check_equal_i64(check, result.problem[0].empty, 1))
+            check_equal_bits(check, result.centers[1], 0);
+        batch_result_free(&result);
+    }
+    matrix_free(&matrix);
+    case_free(&batch);
     machines_close(&machines);
 }
 
@@ -259,6 +316,14 @@ static void turns_come_between_calls(struct check *check)
             batch_fit(machine->backend, machine->device, &input, &params, &stop, &result, &error),
             STATUS_CANCELLED);
         check_true(check, once.times == 3 && result.labels == NULL);
+        told = (struct told){.most = 1 << 30};
+        input.n_clusters = row; /* nobody can have so many, and the first has none */
+        check_equal_i64(check,
+                        batch_fit(machine->backend, machine->device, &input, &params, &turn,
+                                  &result, &error),
+                        STATUS_OK);
+        check_true(check, told.times >= 3 && result.failed == PROBLEMS - 1);
+        batch_result_free(&result);
         view_close(&view);
     }
     free(row);
@@ -347,6 +412,18 @@ static void a_plan_grows_with_its_problems(struct check *check)
     check_true(check, many.host_bytes - few.host_bytes >= 200 * each &&
                           many.host_bytes - few.host_bytes < 200 * 2 * each);
     check_true(check, few.quiet_ns >= 1e6 && few.device_bytes == 0);
+    struct fits fits = {.number = NUMBER_F32, .columns = 4, .n_init = 1, .max_iter = 300};
+    struct fits_plan plan = {0};
+    machine->backend->fits_plan(machine->device, &fits, 100, 3, &plan);
+    check_true(check, few.host_bytes >= 100 * each + plan.host_bytes);
+
+    int64_t clusters[300] = {0, 101, (int64_t)1 << 50};
+    input.n_clusters = clusters; /* whoever fails, fails for nothing */
+    check_equal_i64(check,
+                    batch_plan(machine->backend, machine->device, &input, &params, &few, NULL),
+                    STATUS_OK);
+    check_true(check, few.expected_ns == 0);
+    input.n_clusters = NULL;
     params.history = true;
     check_equal_i64(check,
                     batch_plan(machine->backend, machine->device, &input, &params, &many, NULL),
@@ -354,6 +431,6 @@ static void a_plan_grows_with_its_problems(struct check *check)
     machines_close(&machines);
 }
 
-CHECKS(CLAIM(each_problem_is_its_fit_alone), CLAIM(large_problems_are_ordinary_fits),
-       CLAIM(turns_come_between_calls), CLAIM(what_all_problems_share_is_checked_first),
-       CLAIM(a_plan_grows_with_its_problems))
+CHECKS(CLAIM(each_problem_is_its_fit_alone), CLAIM(given_zeros_lose_their_sign),
+       CLAIM(large_problems_are_ordinary_fits), CLAIM(turns_come_between_calls),
+       CLAIM(what_all_problems_share_is_checked_first), CLAIM(a_plan_grows_with_its_problems))
