@@ -181,7 +181,7 @@ static void limbs_add(uint64_t *limbs, int limb_count, const long long *digits, 
 
     for (int i = 0; i < limb_count; i++) {
         for (int half = 0; half < 2 && 2 * i + half < digit_count; half++)
-            carry += (int128)digits[2 * i + half] << 32 * half;
+            carry += (int128)digits[2 * i + half] * ((int128)1 << 32 * half);
         carry += limbs[i];
         limbs[i] = (uint64_t)carry;
         carry >>= 64;
