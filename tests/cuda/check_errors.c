@@ -341,7 +341,85 @@ static void a_failed_kernel_is_named_when_asked(struct check *check)
     played_no_more("CUEMU_FAIL");
 }
 
+/* Two small problems in one call, one of them with columns that only the host can measure. */
+struct small_batch {
+    float values[ROWS * COLUMNS];
+    int64_t row[3], center[3];
+    uint64_t state[2];
+    struct fits fits;
+    struct fits_result result[2];
+    double centers[2 * CLUSTERS * COLUMNS];
+    int32_t label[ROWS];
+    int64_t size[2 * CLUSTERS];
+    struct fits_out out;
+};
+
+static void batch_fill(struct small_batch *batch)
+{
+    *batch = (struct small_batch){
+        .row = {0, 30, ROWS}, .center = {0, CLUSTERS, 2 * CLUSTERS}, .state = {1, 2}};
+    values_fill(batch->values);
+    batch->values[4] = 0x1p-70f;
+    batch->values[7] = 0x1p60f;
+    batch->fits = (struct fits){.number = NUMBER_F32,
+                                .columns = COLUMNS,
+                                .problems = 2,
+                                .row = batch->row,
+                                .center = batch->center,
+                                .values = batch->values,
+                                .init = FITS_PLUS_PLUS,
+                                .n_init = 1,
+                                .max_iter = 20,
+                                .tol = 1e-4,
+                                .random_state = batch->state};
+    batch->out = (struct fits_out){batch->result, batch->centers, batch->label, batch->size};
+    memset(batch->label, 0x5a, sizeof batch->label);
+    memset(batch->centers, 0x5a, sizeof batch->centers);
+    memset(batch->size, 0x5a, sizeof batch->size);
+}
+
+/* A call that fails, by the device's death or for want of memory, gave nothing out and kept nothing. */
+static void a_batch_that_fails_wrote_nothing(struct check *check)
+{
+    static const struct {
+        const char *kind;
+        int code;
+        enum status status;
+    } cases[] = {{"any", 719, STATUS_DEVICE_LOST}, {"malloc", 2, STATUS_OUT_OF_MEMORY}};
+    const struct backend *backend = nothing_to_test(check) ? NULL : tested_backend();
+    static struct small_batch batch, before;
+
+    for (int i = 0; backend && i < 2; i++) {
+        bool failed = true;
+        for (int nth = 1; failed && check->failures == 0; nth++) {
+            struct device *device = NULL;
+            struct device_info at_first, at_last;
+            char text[32];
+            played(NULL, NULL);
+            check_equal_i64(check, backend->open(0, NULL, &device, NULL), STATUS_OK);
+            backend->describe(device, &at_first);
+            snprintf(text, sizeof text, "%s:%d:%d", cases[i].kind, nth, cases[i].code);
+            check_note(check, "%s", text);
+            played("CUEMU_FAIL", text);
+            batch_fill(&batch);
+            before = batch;
+            enum status status = backend->fits(device, &batch.fits, &batch.out);
+            failed = status != STATUS_OK;
+            if (failed) {
+                check_equal_i64(check, status, cases[i].status);
+                check_true(check, memcmp(&before, &batch, sizeof batch) == 0);
+            }
+            played_no_more("CUEMU_FAIL");
+            backend->describe(device, &at_last);
+            check_true(check,
+                       status == STATUS_DEVICE_LOST || at_first.free_bytes == at_last.free_bytes);
+            backend->close(&device);
+        }
+        check_equal_i64(check, batch.result[0].status, STATUS_OK);
+    }
+}
+
 CHECKS(CLAIM(a_start_that_fails_says_why), CLAIM(a_card_describes_itself),
        CLAIM(a_card_that_dies_at_any_call_is_lost_in_peace), CLAIM(memory_that_lacks_is_harmless),
        CLAIM(a_refused_launch_is_harmless), CLAIM(a_forked_process_notices),
-       CLAIM(a_failed_kernel_is_named_when_asked))
+       CLAIM(a_failed_kernel_is_named_when_asked), CLAIM(a_batch_that_fails_wrote_nothing))

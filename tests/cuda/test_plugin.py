@@ -9,9 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-
 from code_pages import compiler, resources_page, sass_page
+from conftest import ROOT
 
 NEEDED = re.compile(r"^(libc|libm|libstdc\+\+|libgcc_s|ld-linux-[\w-]+)\.so\.\d+$")
 
