@@ -49,7 +49,9 @@ void gemm_design(const struct device *device, struct work *work)
     gemm->columns = eighths(work->shape.columns);
     gemm->clusters = eighths(work->shape.clusters);
     most = GEMM_SCORE_BYTES / (gemm->clusters * (int64_t)sizeof(float));
-    most = eighths(most > GEMM_ROWS_LEAST ? most : GEMM_ROWS_LEAST);
+    if (most < GEMM_ROWS_LEAST || work->shape.residency == RESIDENT_SMALL)
+        most = GEMM_ROWS_LEAST;
+    most = eighths(most);
     gemm->rows = eighths(work->tile_rows) < most ? eighths(work->tile_rows) : most;
     gemm->pairs_most = gemm->rows * GEMM_PAIRS;
 }

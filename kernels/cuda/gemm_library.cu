@@ -89,9 +89,19 @@ static bool entry_points_find(void *handle, struct cublaslt *out)
     return true;
 }
 
+/* The name "" is the plug-in itself, for one that holds its own. */
+static void *library_open(const char *name)
+{
+    Dl_info self;
+
+    if (*name == 0 && dladdr(entry_points, &self))
+        name = self.dli_fname;
+    return dlopen(name, RTLD_NOW | RTLD_LOCAL);
+}
+
 static bool library_try(const char *name, struct cublaslt *out)
 {
-    void *handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    void *handle = library_open(name);
     bool found = handle && entry_points_find(handle, out);
 
     if (handle && !found)
