@@ -134,7 +134,7 @@ static bool gpu_is_better(const struct embedded *cpu, const struct embedded *gpu
 {
     double here = cost_on(cpu, work), there = gpu ? cost_on(gpu, work) : 0;
 
-    return here > GPU_WORTH_NS && there >= 0 && there + GPU_WORTH_NS < here;
+    return there >= 0 && there + GPU_WORTH_NS < here;
 }
 
 static enum status auto_open(struct embedded *device, const struct embedded_work *work,

@@ -60,6 +60,51 @@ static void step_open(struct job *job, const char *from, const char *reason, con
     snprintf(step->why, sizeof step->why, "%s", why);
 }
 
+/* EXCEEDS_CAPACITY: the device could never hold it. */
+static enum status budget_check(struct dispatcher *dispatcher, const char *what,
+                                const struct choose_way *way, struct error *error)
+{
+    struct device_bytes bytes;
+
+    ledger_device(dispatcher->ledger, way->device, &bytes);
+    bool pinned = way->device_bytes <= bytes.budget;
+    if (pinned && way->pinned_bytes <= bytes.pinned_budget)
+        return STATUS_OK;
+    return FAIL(error, EXCEEDS_CAPACITY, TEXT("what", what),
+                INT("needed", pinned ? way->pinned_bytes : way->device_bytes),
+                INT("offered", pinned ? bytes.pinned_budget : bytes.budget));
+}
+
+static int next_on(const struct ladder *ladder, int device)
+{
+    for (int r = 0; r < ladder->rungs; r++)
+        if (ladder->rung[r].way.device == device && !ladder->rung[r].gone)
+            return r;
+    return -1;
+}
+
+/* What the device could not hold when the job came. */
+static void early_tell(struct job *job, int device)
+{
+    struct ladder *ladder = &job->ladder;
+    char from[48], to[48], why[192];
+    struct error error;
+    int next = next_on(ladder, device), first = -1;
+
+    for (int r = ladder->rungs - 1; r >= 0; r--)
+        if (ladder->rung[r].way.device == device && ladder->rung[r].early) {
+            ladder->rung[r].early = false;
+            first = r;
+        }
+    if (first < 0 || next < 0 ||
+        budget_check(job->dispatcher, job->request->source_name, &ladder->rung[first].way,
+                     &error) == STATUS_OK)
+        return;
+    rung_name(job->dispatcher, &ladder->rung[first], from);
+    rung_name(job->dispatcher, &ladder->rung[next], to);
+    step_tell(job, from, to, "EXCEEDS_CAPACITY", error_message(&error, why, sizeof why));
+}
+
 void ladder_arrive(struct job *job, int rung)
 {
     const struct rung *to = &job->ladder.rung[rung];
@@ -74,17 +119,10 @@ void ladder_arrive(struct job *job, int rung)
         step_tell(job, step->from, name, step->reason, step->why);
     }
     step->from[0] = '\0';
+    early_tell(job, to->way.device);
 }
 
 /* -- The ladder --------------------------------------------------------------------------------- */
-
-static int next_on(const struct ladder *ladder, int device)
-{
-    for (int r = 0; r < ladder->rungs; r++)
-        if (ladder->rung[r].way.device == device && !ladder->rung[r].gone)
-            return r;
-    return -1;
-}
 
 static void rung_leave(struct job *job, struct ladder *ladder, int rung, const char *reason,
                        const char *why, bool early)
@@ -195,21 +233,6 @@ static enum status nothing_asked(struct dispatcher *dispatcher, const struct pla
     return STATUS_OK;
 }
 
-/* EXCEEDS_CAPACITY: the device could never hold it. */
-static enum status budget_check(struct dispatcher *dispatcher, int device, const char *what,
-                                const struct job_plan *plan, struct error *error)
-{
-    struct device_bytes bytes;
-
-    ledger_device(dispatcher->ledger, device, &bytes);
-    bool pinned = plan->device_bytes <= bytes.budget;
-    if (pinned && plan->device_pinned_bytes <= bytes.pinned_budget)
-        return STATUS_OK;
-    return FAIL(error, EXCEEDS_CAPACITY, TEXT("what", what),
-                INT("needed", pinned ? plan->device_pinned_bytes : plan->device_bytes),
-                INT("offered", pinned ? bytes.pinned_budget : bytes.budget));
-}
-
 static struct rung rung_of(int device, int tier, enum residency residency,
                            const struct job_plan *plan)
 {
@@ -289,8 +312,8 @@ static enum status rung_add(struct making *making, int device, int tier, enum re
         return status;
     struct rung *rung = &ladder->rung[ladder->rungs++];
     *rung = rung_of(device, tier, residency, &plan);
-    rung->gone = budget_check(making->dispatcher, device, making->request->source_name, &plan,
-                              why) != STATUS_OK;
+    rung->gone = rung->early = budget_check(making->dispatcher, making->request->source_name,
+                                            &rung->way, why) != STATUS_OK;
     if (!rung->gone)
         plan_keep(making, device, tier, &plan);
     return STATUS_OK;
@@ -317,7 +340,7 @@ static bool device_climb(struct making *making, int device, int tier)
     }
     if (making->why_not.status == STATUS_OK)
         making->why_not = top;
-    if (ladder->rungs > first && ladder->rung[first].gone) {
+    if (ladder->rungs > first && next_on(ladder, device) < 0) {
         char text[192];
         rung_leave(making->job, ladder, first, "EXCEEDS_CAPACITY",
                    error_message(&top, text, sizeof text), true);

@@ -21,6 +21,7 @@ struct rung {
     enum residency residency;
     int tier;
     bool gone;
+    bool early; /* since admission, and nobody was told: the job may never have gone there */
     double quiet_ns;
     struct choose_way way;
 };

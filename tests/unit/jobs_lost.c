@@ -80,6 +80,27 @@ static void a_device_lost_in_any_entry_changes_no_bit(struct check *check)
     one_failure(check, &wait, 11, "DEVICE_LOST", false);
 }
 
+/* The other GPU is as good as the first, but it is another. */
+static void a_forbidden_fallback_is_none_to_another_gpu_either(struct check *check)
+{
+    static const char *const orders[] = {"devices=2 fail=assign@0:1:DEVICE_LOST",
+                                         "devices=2 fail=assign@0:1:HANG"};
+
+    for (int i = 0; i < 2; i++) {
+        struct scene scene = {.limits = impatient()};
+        check_note(check, "%s", orders[i]);
+        if (!gpu_open(check, &scene, orders[i]))
+            return;
+        struct job_request *request = gpu_fit(5);
+        request->placement.forbid_fallback = true;
+        struct job_view *view = run_request(&scene, request);
+        check_equal_text(check, job_state_name(view->state), "FAILED");
+        check_equal_i64(check, view->error.status, STATUS_DEVICE_LOST);
+        job_view_unpin(&view);
+        gpu_close(check, &scene);
+    }
+}
+
 static void a_device_that_hangs_in_any_entry_changes_no_bit(struct check *check)
 {
     static const struct victim assign = {"assign", gpu_fit};
@@ -318,6 +339,7 @@ static void a_stop_does_not_wait_for_a_device_that_hangs_in_close(struct check *
 
 CHECKS(CLAIM(a_device_lost_in_any_entry_changes_no_bit),
        CLAIM(a_device_that_hangs_in_any_entry_changes_no_bit),
+       CLAIM(a_forbidden_fallback_is_none_to_another_gpu_either),
        CLAIM(a_lost_fit_goes_on_from_its_last_whole_round),
        CLAIM(predictions_and_evaluations_start_again_elsewhere),
        CLAIM(a_batch_starts_again_elsewhere), CLAIM(whoever_waits_behind_a_hang_goes_elsewhere),
