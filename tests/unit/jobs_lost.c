@@ -36,7 +36,8 @@ static void one_failure(struct check *check, const struct victim *victim, int nt
                         const char *action, bool forbid)
 {
     const char *entry = victim->entry;
-    struct scene scene = {.limits = impatient()};
+    bool hung = strcmp(action, "HANG") == 0;
+    struct scene scene = {.limits = hung ? impatient() : limits_default()};
     char words[96], start[96];
 
     check_note(check, "%s:%d:%s%s", entry, nth, action, forbid ? ", no fallback" : "");
@@ -47,7 +48,6 @@ static void one_failure(struct check *check, const struct victim *victim, int nt
     request->placement.forbid_fallback = forbid;
     struct job_view *want = cpu_fit_of(&scene, victim->make, 5);
     struct job_view *view = run_request(&scene, request);
-    bool hung = strcmp(action, "HANG") == 0;
     if (fake_calls(0) < nth) {
         check_failed(check, __FILE__, __LINE__, "the fit never came to the failure");
     } else if (forbid) {
@@ -337,6 +337,49 @@ static void a_stop_does_not_wait_for_a_device_that_hangs_in_close(struct check *
     gpu_close(check, &scene);
 }
 
+#ifdef BARY_FAULTS
+/* A fit that loses its device while the nth allocation fails: it ends well, or says which of the two it
+ * was. True: it ended well. */
+static bool lost_without_memory(struct check *check, const char *order, int nth)
+{
+    struct scene scene = {.limits = impatient()};
+    char fault[48];
+
+    snprintf(fault, sizeof fault, "memory:%d:fail", nth);
+    check_note(check, "%s, BARY_FAULT=%s", order, fault);
+    if (!gpu_open(check, &scene, order))
+        return true;
+    struct job_view *want = cpu_fit(&scene, 5);
+    struct job_request *request = gpu_fit(5);
+    fault_set(fault);
+    struct job_view *view = run_request(&scene, request);
+    fault_set(NULL);
+    enum status status = view ? view->error.status : scene.error.status;
+    check_true(check, status == STATUS_OK || status == STATUS_OUT_OF_MEMORY ||
+                          status == STATUS_DEVICE_LOST);
+    if (status == STATUS_OK)
+        check_same_fit(check, view, want);
+    job_view_unpin(&view);
+    job_view_unpin(&want);
+    gpu_close(check, &scene);
+    return status == STATUS_OK;
+}
+
+static void each_allocation_of_a_job_that_moves_may_fail(struct check *check)
+{
+    int good = 0;
+
+    for (int nth = 1; nth < 300 && good < 20; nth++)
+        good = lost_without_memory(check, "fail=assign:2:DEVICE_LOST", nth) ? good + 1 : 0;
+    check_equal_i64(check, good, 20);
+    for (int nth = 30; nth < 45; nth++) /* about where the second attempt is made */
+        lost_without_memory(check, "fail=assign:2:HANG", nth);
+}
+#define FAULT_CLAIMS , CLAIM(each_allocation_of_a_job_that_moves_may_fail)
+#else
+#define FAULT_CLAIMS
+#endif
+
 CHECKS(CLAIM(a_device_lost_in_any_entry_changes_no_bit),
        CLAIM(a_device_that_hangs_in_any_entry_changes_no_bit),
        CLAIM(a_forbidden_fallback_is_none_to_another_gpu_either),
@@ -345,4 +388,4 @@ CHECKS(CLAIM(a_device_lost_in_any_entry_changes_no_bit),
        CLAIM(a_batch_starts_again_elsewhere), CLAIM(whoever_waits_behind_a_hang_goes_elsewhere),
        CLAIM(a_lost_fit_that_the_cpu_could_never_hold_fails_and_does_not_wait),
        CLAIM(a_job_that_hangs_can_be_cancelled_and_drained),
-       CLAIM(a_stop_does_not_wait_for_a_device_that_hangs_in_close))
+       CLAIM(a_stop_does_not_wait_for_a_device_that_hangs_in_close) FAULT_CLAIMS)
