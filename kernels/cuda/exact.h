@@ -65,7 +65,7 @@ static __device__ __forceinline__ int bit_length(uint128 value)
 }
 
 /* RN(value * 2^exponent), where `more` says that the true value is a little larger. One rounding,
- * also into the subnormals. */
+ * also into the subnormals. value < 2^127. */
 static __device__ __forceinline__ double round_once(uint128 value, int exponent, bool more)
 {
     int length = bit_length(value), last = length - 53 + exponent; /* weight of the last bit kept */
@@ -190,7 +190,7 @@ static __device__ __forceinline__ struct limbs limbs_times(const struct limbs &a
 }
 
 /* RN(numerator / divisor * 2^exponent), divisor < 2^31: long division in digits of 32 bits, three of
- * them below the point; of the quotient 96 to 128 bits are kept, and whether there was more. */
+ * them below the point; of the quotient at most 120 bits are kept, and whether there was more. */
 static __device__ __forceinline__ double quotient_once(const struct limbs &numerator,
                                                        unsigned long long divisor, int exponent)
 {
@@ -205,7 +205,7 @@ static __device__ __forceinline__ double quotient_once(const struct limbs &numer
         rest = rest << 32 | (digit & 0xffffffffull);
         unsigned long long next = rest / divisor;
         rest %= divisor;
-        if (quotient >> 96) {
+        if (quotient >> 88) {
             more |= next != 0;
             exponent += 32;
         } else {
