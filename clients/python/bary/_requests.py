@@ -82,7 +82,7 @@ class Placement:
     device : int or None, default None
         Its index; None: any.
     forbid_fallback : bool, default False
-        Fail rather than compute elsewhere.
+        Fail rather than compute in a lesser way (in small tiles, streamed) or elsewhere.
     threads : int, default 0
         Of the CPU; 0: all that the device offers. Never changes the answer.
     """
