@@ -171,14 +171,15 @@ static int64_t tile_rows_asked(struct refusal *why)
     return 0;
 }
 
-/* Expected costs [e]: two fp64 instructions a column of a pair at half the rate; 20 GB/s to the device. */
+/* Expected, not measured: two fp64 instructions a column of a pair at half the rate; to the device as fast
+ * as one thread fills pinned buffers. */
 static void speeds_expect(struct device *device, const struct cudaDeviceProp *properties)
 {
     bool draws = properties->major == 12 || (properties->major == 8 && properties->minor > 0);
     double lanes = draws ? 2 : 64; /* fp64 lanes of a processor: few on a card for graphics */
 
     device->pair_ns = 2 / (0.5 * 1.5 * lanes * properties->multiProcessorCount);
-    device->byte_ns = 0.05;
+    device->byte_ns = 0.1;
     device->shared_most = (int64_t)properties->sharedMemPerBlockOptin;
 }
 
@@ -304,6 +305,7 @@ void cuda_describe(const struct device *device, struct device_info *out)
 
     *out = device->info;
     if (device->failure.reason == REASON_NONE && device->owner == getpid() &&
+        cudaSetDevice(device->index) == cudaSuccess &&
         cudaMemGetInfo(&free_bytes, &whole) == cudaSuccess)
         out->free_bytes = (int64_t)free_bytes;
 }
