@@ -206,11 +206,81 @@ static enum status trial(const struct backend *backend, struct device *device,
     return run.status;
 }
 
+/* The rows as two small problems, and what their fits gave. */
+struct batch {
+    int64_t row[3], center[3];
+    uint64_t state[2];
+    double weight[ROWS];
+    struct fits_result result[2];
+    double centers[2 * CLUSTERS_MAX * COLUMNS_MAX];
+    int32_t label[ROWS];
+    int64_t size[2 * CLUSTERS_MAX];
+};
+
 /* One trial's memory, both sides. */
 struct bench {
     struct sample sample;
     struct outcome want, got;
+    struct batch batch_want, batch_got;
 };
+
+static struct fits batch_make(const struct sample *sample, struct batch *batch)
+{
+    const struct shape *shape = &sample->shape;
+    int64_t clusters = shape->clusters < 7 ? shape->clusters : 7;
+
+    *batch = (struct batch){.row = {0, 20, ROWS},
+                            .center = {0, clusters, 2 * clusters},
+                            .state = {3, (uint64_t)shape->columns << 33}};
+    for (int64_t i = 0; i < ROWS; i++)
+        batch->weight[i] = sample->weight[i] > 0 ? sample->weight[i] : 0;
+    return (struct fits){.number = shape->number,
+                         .columns = shape->columns,
+                         .problems = 2,
+                         .row = batch->row,
+                         .center = batch->center,
+                         .values = &sample->values,
+                         .weight = shape->weighted ? batch->weight : NULL,
+                         .init = shape->clusters % 2 ? FITS_PLUS_PLUS : FITS_RANDOM,
+                         .n_init = 2,
+                         .max_iter = 6,
+                         .tol = 1e-3,
+                         .random_state = batch->state};
+}
+
+static bool batch_fit(const struct backend *backend, struct device *device,
+                      const struct sample *sample, struct batch *batch)
+{
+    struct fits fits = batch_make(sample, batch);
+    struct fits_out out = {batch->result, batch->centers, batch->label, batch->size};
+
+    return backend->fits(device, &fits, &out) == STATUS_OK;
+}
+
+/* Members one by one: padding is nobody's. */
+static bool batches_equal(const struct batch *a, const struct batch *b)
+{
+    bool equal = memcmp(a->centers, b->centers, sizeof a->centers) == 0 &&
+                 memcmp(a->label, b->label, sizeof a->label) == 0 &&
+                 memcmp(a->size, b->size, sizeof a->size) == 0;
+
+    for (int p = 0; p < 2; p++) {
+        const struct fits_result *x = &a->result[p], *y = &b->result[p];
+        equal = equal && x->status == y->status && x->n_iter == y->n_iter && x->run == y->run &&
+                x->stop == y->stop && memcmp(&x->inertia, &y->inertia, sizeof x->inertia) == 0 &&
+                x->fingerprint == y->fingerprint;
+    }
+    return equal;
+}
+
+/* A backend without fits of its own has nothing to show. */
+static bool fits_agree(struct bench *bench, struct device *ref, const struct backend *tested,
+                       struct device *device)
+{
+    return !tested->fits || (batch_fit(&backend_ref, ref, &bench->sample, &bench->batch_want) &&
+                             batch_fit(tested, device, &bench->sample, &bench->batch_got) &&
+                             batches_equal(&bench->batch_want, &bench->batch_got));
+}
 
 static bool agrees(struct bench *bench, struct device *ref, const struct backend *tested,
                    struct device *device, enum residency residency)
@@ -246,7 +316,8 @@ bool selftest_passes(const struct backend *tested, struct device *device)
                                              .weighted = (i & 2) != 0,
                                              .candidates = CANDIDATES,
                                              .farthest = FARTHEST};
-        right = agrees(bench, ref, tested, device, (enum residency)((i + i / 4) % 3));
+        right = agrees(bench, ref, tested, device, (enum residency)((i + i / 4) % 3)) &&
+                fits_agree(bench, ref, tested, device);
     }
     backend_ref.close(&ref);
     free(bench);
