@@ -2,7 +2,7 @@
  *
  * The plug-in does not link cuBLASLt: that would cost 50 ms and 200 MB where nobody needs it, and a
  * build needs no header of it. Numbers and structs here are those of cublasLt.h, 12 and 13;
- * tests/cuemu/check_cublaslt.cc compares them where that header is. */
+ * tests/cuda/check_cublaslt.c compares them where that header is. */
 #ifndef BARY_KERNELS_CUDA_CUBLASLT_H
 #define BARY_KERNELS_CUDA_CUBLASLT_H
 

@@ -69,7 +69,7 @@ static __global__ void __launch_bounds__(REFINE_THREADS, REFINE_BLOCKS)
         int64_t i = first + threadIdx.x;
         const struct pair pair = i < pairs ? a.pair[i] : (struct pair){-1, -1};
         const double *center = pair.row < 0 ? NULL : a.centers + pair.center * a.to.view.columns;
-        __syncthreads(); /* all threads have read what the last pairs gathered */
+        /* Nobody reads the rows of the last pairs: what they gathered went through a barrier. */
         s.row[threadIdx.x] = pair.row < 0 ? -1 : a.first + pair.row;
         double distance = pair_distance(s, a.to.view, center);
         if (i < pairs)
