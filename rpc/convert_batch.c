@@ -7,7 +7,7 @@
 #include "rpc/convert.h"
 
 /* With arrays of 3 MiB and their numbers, errors of this many problems leave a reply under 4 MiB. */
-enum { ERRORS_MAX = 512, FINGERPRINT_BYTES = 16 };
+enum { ERRORS_MAX = 512 };
 /* Of a reply, at most: a problem's numbers, and a center's size. */
 enum { PROBLEM_BYTES = 48, SIZE_BYTES = 5 };
 
@@ -182,31 +182,29 @@ static bool numbers_fill(struct arena *arena, const struct batch_result *batch,
 {
     size_t n = (size_t)batch->problems;
 
-    out->inertia = array_new(arena, n, sizeof *out->inertia);
     out->n_iter = array_new(arena, n, sizeof *out->n_iter);
     out->stop = array_new(arena, n, sizeof *out->stop);
     out->run = array_new(arena, n, sizeof *out->run);
     out->empty_clusters = array_new(arena, n, sizeof *out->empty_clusters);
     out->rows_skipped = array_new(arena, n, sizeof *out->rows_skipped);
     out->status = array_new(arena, n, sizeof *out->status);
-    out->label_fingerprints.data = array_new(arena, n, FINGERPRINT_BYTES);
-    if (!out->inertia || !out->n_iter || !out->stop || !out->run || !out->empty_clusters ||
-        !out->rows_skipped || !out->status || !out->label_fingerprints.data)
+    if (!out->n_iter || !out->stop || !out->run || !out->empty_clusters || !out->rows_skipped ||
+        !out->status)
         return false;
     out->n_inertia = out->n_n_iter = out->n_stop = out->n_run = n;
     out->n_empty_clusters = out->n_rows_skipped = out->n_status = n;
-    out->label_fingerprints.len = n * FINGERPRINT_BYTES;
+    /* Bytes and doubles leave without a copy: they lie in the view, not in the arena. */
+    out->inertia = batch->inertia;
+    out->label_fingerprints =
+        (ProtobufCBinaryData){n * sizeof *batch->fingerprint, (uint8_t *)batch->fingerprint};
     for (size_t p = 0; p < n; p++) {
         const struct fits_result *one = &batch->problem[p];
-        out->inertia[p] = one->inertia;
         out->n_iter[p] = one->n_iter;
         out->stop[p] = (Bary__V1__StopReason)one->stop;
         out->run[p] = one->run;
         out->empty_clusters[p] = one->empty;
         out->rows_skipped[p] = one->skipped;
         out->status[p] = (int32_t)one->status;
-        memcpy(out->label_fingerprints.data + p * FINGERPRINT_BYTES, &one->fingerprint,
-               FINGERPRINT_BYTES);
     }
     return true;
 }

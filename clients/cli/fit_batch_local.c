@@ -6,7 +6,7 @@
 #include "host/base/memory.h"
 #include "host/cluster/batch.h"
 
-enum { ERRORS_MAX = 512, FINGERPRINT_BYTES = 16 };
+enum { ERRORS_MAX = 512 };
 
 /* A batch on whatever device it is done. */
 struct batching {
@@ -28,11 +28,9 @@ static enum status batch_on(const struct embedded *device, void *context, struct
 
 /* A number of each problem, side by side; and the errors of those that failed. */
 struct described {
-    double *inertia;
     int64_t *n_iter, *run, *empty, *skipped;
     Bary__V1__StopReason *stop;
     int32_t *status;
-    uint8_t *fingerprints;
     size_t errors;
     Bary__V1__ProblemError *problem, **problems;
     Bary__V1__JobError *error;
@@ -41,10 +39,10 @@ struct described {
 
 static void described_free(struct described *described)
 {
-    void *const arrays[] = {described->inertia, described->n_iter,       described->run,
-                            described->empty,   described->skipped,      described->stop,
-                            described->status,  described->problem,      described->problems,
-                            described->error,   described->fingerprints, described->text};
+    void *const arrays[] = {described->n_iter,  described->run,      described->empty,
+                            described->skipped, described->stop,     described->status,
+                            described->problem, described->problems, described->error,
+                            described->text};
 
     for (size_t i = 0; i < sizeof arrays / sizeof arrays[0]; i++)
         memory_free(arrays[i]);
@@ -52,21 +50,18 @@ static void described_free(struct described *described)
 
 static bool described_take(size_t n, size_t errors, struct described *out)
 {
-    *out = (struct described){.inertia = memory_new(n, sizeof *out->inertia),
-                              .n_iter = memory_new(n, sizeof *out->n_iter),
+    *out = (struct described){.n_iter = memory_new(n, sizeof *out->n_iter),
                               .run = memory_new(n, sizeof *out->run),
                               .empty = memory_new(n, sizeof *out->empty),
                               .skipped = memory_new(n, sizeof *out->skipped),
                               .stop = memory_new(n, sizeof *out->stop),
                               .status = memory_new(n, sizeof *out->status),
-                              .fingerprints = memory_new(n, FINGERPRINT_BYTES),
                               .problem = memory_new(errors, sizeof *out->problem),
                               .problems = memory_new(errors, sizeof *out->problems),
                               .error = memory_new(errors, sizeof *out->error),
                               .text = memory_new(errors, sizeof *out->text)};
-    return out->inertia && out->n_iter && out->run && out->empty && out->skipped && out->stop &&
-           out->status && out->fingerprints && out->problem && out->problems && out->error &&
-           out->text;
+    return out->n_iter && out->run && out->empty && out->skipped && out->stop && out->status &&
+           out->problem && out->problems && out->error && out->text;
 }
 
 static void describe_error(const struct batch_result *batch, const char *name, int64_t problem,
@@ -90,14 +85,12 @@ static void describe(const struct batch_result *batch, const char *name, struct 
 {
     for (int64_t p = 0; p < batch->problems; p++) {
         const struct fits_result *one = &batch->problem[p];
-        out->inertia[p] = one->inertia;
         out->n_iter[p] = one->n_iter;
         out->run[p] = one->run;
         out->empty[p] = one->empty;
         out->skipped[p] = one->skipped;
         out->stop[p] = (Bary__V1__StopReason)one->stop;
         out->status[p] = (int32_t)one->status;
-        memcpy(out->fingerprints + p * FINGERPRINT_BYTES, &one->fingerprint, FINGERPRINT_BYTES);
         if (one->status != STATUS_OK && out->errors < ERRORS_MAX)
             describe_error(batch, name, p, out);
     }
@@ -127,14 +120,15 @@ static void message_fill(const struct batch_result *batch, const struct describe
     out->n_sizes = (size_t)count;
     out->n_inertia = out->n_n_iter = out->n_run = out->n_stop = out->n_status = n;
     out->n_empty_clusters = out->n_rows_skipped = n;
-    out->inertia = described->inertia;
+    out->inertia = batch->inertia;
     out->n_iter = described->n_iter;
     out->run = described->run;
     out->stop = described->stop;
     out->status = described->status;
     out->empty_clusters = described->empty;
     out->rows_skipped = described->skipped;
-    out->label_fingerprints = (ProtobufCBinaryData){n * FINGERPRINT_BYTES, described->fingerprints};
+    out->label_fingerprints =
+        (ProtobufCBinaryData){n * sizeof *batch->fingerprint, (uint8_t *)batch->fingerprint};
     out->errors = described->problems;
     out->n_errors = described->errors;
     out->random_state = random_state;

@@ -28,6 +28,8 @@ void batch_result_free(struct batch_result *result)
     memory_free(result->problem);
     memory_free(result->cause);
     memory_free(result->random_state);
+    memory_free(result->inertia);
+    memory_free(result->fingerprint);
     memory_free(result->centers);
     memory_free(result->labels);
     memory_free(result->sizes);
@@ -60,10 +62,13 @@ static enum status offsets_make(struct batch *batch, struct error *error)
     result->random_state = memory_new(problems, sizeof *result->random_state);
     result->problem = memory_zeroed(problems, sizeof *result->problem);
     result->cause = memory_zeroed(problems, sizeof *result->cause);
+    result->inertia = memory_new(problems, sizeof *result->inertia);
+    result->fingerprint = memory_new(problems, sizeof *result->fingerprint);
     batch->local = memory_new(problems + 1, sizeof *batch->local);
     batch->refused = memory_zeroed(problems, sizeof *batch->refused);
     if (!result->row || !result->center || !result->n_clusters || !result->random_state ||
-        !result->problem || !result->cause || !batch->local || !batch->refused)
+        !result->problem || !result->cause || !result->inertia || !result->fingerprint ||
+        !batch->local || !batch->refused)
         return no_memory(input->problems * (int64_t)sizeof *result->problem, error);
     memcpy(result->row, input->row, (problems + 1) * sizeof *result->row);
     result->center[0] = 0;
@@ -383,8 +388,11 @@ static enum status batch_run(struct batch *batch, struct error *error)
         at = end;
         TRY(turn_now(batch, at, error));
     }
-    for (int64_t p = 0; p < batch->input->problems; p++)
+    for (int64_t p = 0; p < batch->input->problems; p++) {
         batch->result.failed += batch->result.problem[p].status != STATUS_OK;
+        batch->result.inertia[p] = batch->result.problem[p].inertia;
+        batch->result.fingerprint[p] = batch->result.problem[p].fingerprint;
+    }
 out:
     return status;
 }

@@ -39,6 +39,8 @@ struct batch_result {
     struct fits_result *problem; /* problems */
     uint8_t *cause;              /* problems, enum batch_cause of the failed ones */
     uint64_t *random_state;      /* problems */
+    double *inertia;             /* problems: those of `problem`, side by side */
+    uint128 *fingerprint;        /* likewise */
     double *centers;             /* center[problems] x columns; zeros where the problem failed */
     int32_t *labels;             /* rows; -1: skipped, or the problem failed */
     int64_t *sizes;              /* center[problems] */

@@ -150,7 +150,8 @@ static bool arrays_add(const struct batch_input *input, const struct kmeans_para
                        int64_t centers, int64_t *bytes)
 {
     int64_t values, sets = centers_given(params) ? 2 : 1;
-    int64_t each = (int64_t)(sizeof(struct fits_result) + 5 * sizeof(int64_t) + 2);
+    int64_t each =
+        (int64_t)(sizeof(struct fits_result) + sizeof(uint128) + 6 * sizeof(int64_t) + 2);
 
     return !__builtin_mul_overflow(centers, input->matrix->columns, &values) &&
            bytes_add(values, sets * (int64_t)sizeof(double), bytes) &&

@@ -136,7 +136,7 @@ static int64_t result_bytes(const struct job_view *view)
     if (batch->problems > 0)
         bytes += (batch->labels ? batch->rows * 4 : 0) +
                  batch->center[batch->problems] * (batch->columns + 1) * 8 +
-                 batch->problems * (int64_t)(sizeof(struct fits_result) + 4 * 8 + 1);
+                 batch->problems * (int64_t)(sizeof(struct fits_result) + 7 * 8 + 1);
     return bytes + (result->labels ? result->rows * 4 : 0) +
            (result->distances ? result->rows * result->n_clusters * 8 : 0) +
            (result->inertia.per_cluster ? result->n_clusters * 16 : 0);

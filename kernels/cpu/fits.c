@@ -87,6 +87,8 @@ enum status cpu_fits_plan(const struct device *device, const struct fits *fits, 
         return STATUS_UNSUPPORTED;
     ns +=
         PROBLEM_NS + (double)fits->n_init * ROW_NS * (double)(rows * (2 + small.fits->columns / 4));
+    if (ns > FITS_CALL_NS)
+        return STATUS_UNSUPPORTED;
     *out = (struct fits_plan){.host_bytes = (int64_t)bytes * threads, .problem_ns = ns / threads};
     return STATUS_OK;
 }

@@ -68,7 +68,7 @@ enum status ref_fits_plan(const struct device *device, const struct fits *fits, 
         problem_ns(fits, rows, clusters, device->pair_ns, &ns) != STATUS_OK)
         return STATUS_UNSUPPORTED;
     size_t bytes = layout(&solver, most, NULL);
-    if (bytes == 0 || bytes > FITS_PROBLEM_BYTES ||
+    if (bytes == 0 || bytes > FITS_PROBLEM_BYTES || ns > FITS_CALL_NS ||
         rows > FITS_PROBLEM_BYTES / (int64_t)sizeof(double) / fits->columns)
         return STATUS_UNSUPPORTED;
     *out = (struct fits_plan){.host_bytes = (int64_t)bytes, .problem_ns = ns};

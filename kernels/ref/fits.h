@@ -14,7 +14,9 @@ enum {
     FITS_ROUNDS = 30 /* that an estimate of time assumes when the loop ends by itself */
 };
 
-/* No turn is asked while a problem runs: it may not take longer than this, come what may. */
+/* No turn is asked while a problem runs. It is expected to take no more than a call may, and takes no
+ * more than the other, come what may. */
+#define FITS_CALL_NS 15e6
 #define FITS_WORST_NS 250e6
 
 /* A row and its random bits. */

@@ -318,10 +318,10 @@ static void turns_come_between_calls(struct check *check)
         check_true(check, once.times == 3 && result.labels == NULL);
         told = (struct told){.most = 1 << 30};
         input.n_clusters = row; /* nobody can have so many, and the first has none */
-        check_equal_i64(check,
-                        batch_fit(machine->backend, machine->device, &input, &params, &turn,
-                                  &result, &error),
-                        STATUS_OK);
+        check_equal_i64(
+            check,
+            batch_fit(machine->backend, machine->device, &input, &params, &turn, &result, &error),
+            STATUS_OK);
         check_true(check, told.times >= 3 && result.failed == PROBLEMS - 1);
         batch_result_free(&result);
         view_close(&view);
@@ -431,6 +431,38 @@ static void a_plan_grows_with_its_problems(struct check *check)
     machines_close(&machines);
 }
 
+/* No turn is asked inside a problem, so what takes long is not for `fits`. */
+static void long_problems_are_ordinary_fits(struct check *check)
+{
+    struct machines machines = machines_open(check, threads);
+    const struct fits usual = {
+        .number = NUMBER_F32, .columns = 4, .init = FITS_PLUS_PLUS, .n_init = 1, .max_iter = 300};
+
+    for (int m = 0; m < machines.count; m++) {
+        const struct machine *machine = &machines.machine[m];
+        struct fits runs = usual, rounds = usual;
+        struct fits_plan plan;
+        if (!machine->backend->fits_plan)
+            continue;
+        check_note(check, "%s", machine->name);
+        runs.n_init = 10000;
+        rounds.max_iter = 1000000;
+        rounds.fixed_rounds = true;
+        check_equal_i64(check, machine->backend->fits_plan(machine->device, &usual, 100, 3, &plan),
+                        STATUS_OK);
+        check_true(check, plan.problem_ns > 0 && plan.problem_ns < 15e6);
+        check_equal_i64(check, machine->backend->fits_plan(machine->device, &runs, 1000, 3, &plan),
+                        STATUS_UNSUPPORTED);
+        check_equal_i64(check, machine->backend->fits_plan(machine->device, &rounds, 100, 3, &plan),
+                        STATUS_UNSUPPORTED);
+        check_equal_i64(check,
+                        machine->backend->fits_plan(machine->device, &usual, 1 << 20, 3, &plan),
+                        STATUS_UNSUPPORTED);
+    }
+    machines_close(&machines);
+}
+
 CHECKS(CLAIM(each_problem_is_its_fit_alone), CLAIM(given_zeros_lose_their_sign),
-       CLAIM(large_problems_are_ordinary_fits), CLAIM(turns_come_between_calls),
-       CLAIM(what_all_problems_share_is_checked_first), CLAIM(a_plan_grows_with_its_problems))
+       CLAIM(large_problems_are_ordinary_fits), CLAIM(long_problems_are_ordinary_fits),
+       CLAIM(turns_come_between_calls), CLAIM(what_all_problems_share_is_checked_first),
+       CLAIM(a_plan_grows_with_its_problems))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from reference import blobs
+from server import until
 from wire import Client, array, batch_request, dataset, job, matrix, refused, t
 
 PROBLEMS, ROWS, COLUMNS = 40, 60, 3
@@ -140,6 +143,8 @@ def test_rows_of_a_dataset_become_a_job_that_can_be_read(bary: Client) -> None:
     alone = bary.fit(many[50:60], 5).fit
     assert centers[25:30].tobytes() == alone.cluster_centers.data
     assert labels[50:60].tobytes() == alone.labels.data
+    assert got.label_fingerprints[80:96] == alone.label_fingerprint
+    assert len(got.label_fingerprints) == 12_000 * 16
     bary.dataset.Delete(dataset.DeleteDatasetRequest(name="batch-rows"))
 
 
@@ -202,3 +207,23 @@ def test_the_same_request_id_is_the_same_job(bary: Client) -> None:
     assert done.batch.failed == 0
     assert done.progress.fraction == 1
     assert matrix(array(done.batch.labels).astype("int32")).data == done.batch.labels.data
+
+
+def test_a_batch_is_cancelled_between_its_calls(bary: Client) -> None:
+    """Minutes of runs; a device works on no call of a batch for longer than some ten milliseconds."""
+    bary.store(np.random.default_rng(1).normal(size=(600_000, 4)).astype("float32"), "batch-long")
+    started = bary.clustering.FitBatch(batch_request("batch-long", 3, problems=60_000, n_init=10_000, wait=0), timeout=60)
+    until(lambda: bary.job.Get(job.GetJobRequest(name=started.name)).progress.fraction > 0, "progress")
+    bary.job.Cancel(job.CancelJobRequest(name=started.name))
+    begun = time.monotonic()
+    ended = bary.job.Wait(job.WaitJobRequest(name=started.name), timeout=30)
+    assert ended.state == t.JOB_STATE_CANCELLED
+    assert time.monotonic() - begun < 5
+    bary.dataset.Delete(dataset.DeleteDatasetRequest(name="batch-long"))
+
+
+def test_max_runtime_ends_a_batch(bary: Client) -> None:
+    request = batch_request(X, 4, n_init=10_000, max_runtime=0.05, wait=0)
+    started = bary.clustering.FitBatch(request, timeout=60)
+    ended = bary.job.Wait(job.WaitJobRequest(name=started.name), timeout=30)
+    assert (ended.state, ended.error.reason) == (t.JOB_STATE_FAILED, "RUNTIME_EXCEEDED")
