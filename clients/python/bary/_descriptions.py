@@ -184,8 +184,8 @@ class DeviceInfo:
     state : str
         "OK", or "ABSENT", "SUSPECT", "QUARANTINED", "OPENING": then nothing runs there.
     reason_name, reason, advice : str
-        Why it is not offered (a word such as "NO_DRIVER", a sentence) and what to do about it; empty
-        when it is.
+        Why it is not offered (a word such as "NO_DRIVER", a sentence) and what to do about it;
+        empty when it is.
     threads : int
         Of a CPU.
     memory_bytes, free_bytes : int
