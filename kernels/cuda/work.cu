@@ -178,8 +178,8 @@ enum status cuda_work_open(struct device *device, const struct shape *shape, str
     if (!work->host_scale)
         TRY(STATUS_OUT_OF_MEMORY);
     TRY(device_enter(device));
-    TRY(events_make(device, work));
     TRY(memory_take(device, work));
+    TRY(events_make(device, work)); /* staging may be filled once the zeros are written */
     TRY(assign_open(work));
     *out = work;
     work = NULL;
