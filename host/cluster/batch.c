@@ -277,15 +277,16 @@ static enum status ordinary_fit(struct batch *batch, int64_t problem, struct err
     int first, last;
 
     chunks_of(batch, problem, &first, &last);
-    struct rows *rows = memory_new((size_t)(last - first + 1), sizeof *rows);
+    size_t parts = (size_t)last - (size_t)first + 1;
+    struct rows *rows = memory_new(parts, sizeof *rows);
     if (!rows)
-        return no_memory((last - first + 1) * (int64_t)sizeof *rows, error);
+        return no_memory((int64_t)(parts * sizeof *rows), error);
     if (input->matrix->chunks > 0)
         rows_cut(batch, problem, first, last, rows);
     struct matrix matrix = {.number = input->matrix->number,
                             .rows = rows_of(batch, problem),
                             .columns = input->matrix->columns,
-                            .chunks = input->matrix->chunks > 0 ? last - first + 1 : 0,
+                            .chunks = input->matrix->chunks > 0 ? (int)parts : 0,
                             .chunk = rows};
     snprintf(name, sizeof name, "%s[%" PRId64 "]", input->name, problem);
     struct fit_input alone = {

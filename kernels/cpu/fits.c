@@ -85,8 +85,8 @@ enum status cpu_fits_plan(const struct device *device, const struct fits *fits, 
     size_t bytes = layout(&small, (struct largest){rows, clusters}, NULL);
     if (bytes == 0 || bytes > 2 * FITS_PROBLEM_BYTES)
         return STATUS_UNSUPPORTED;
-    ns +=
-        PROBLEM_NS + (double)fits->n_init * ROW_NS * (double)(rows * (2 + small.fits->columns / 4));
+    int64_t quads = 2 + fits->columns / QUAD; /* of a row, in each of its passes */
+    ns += PROBLEM_NS + (double)fits->n_init * ROW_NS * (double)(rows * quads);
     if (ns > FITS_CALL_NS)
         return STATUS_UNSUPPORTED;
     *out = (struct fits_plan){.host_bytes = (int64_t)bytes * threads, .problem_ns = ns / threads};

@@ -210,7 +210,7 @@ QUAD_INLINE void philox_quad(quad_u64 *c)
 /* Sums of the four words: 2^12 rows leave them below 2^44. */
 uint128 small_fingerprint(const struct small *small)
 {
-    const quad_u64 half = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}, zero = half ^ half;
+    const quad_u64 half = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX}, zero = {0, 0, 0, 0};
     const quad_u64 stage = zero + PHILOX_FINGERPRINT;
     quad_u64 sum[4] = {zero, zero, zero, zero};
     uint128 out = 0;

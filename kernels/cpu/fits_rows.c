@@ -20,7 +20,7 @@ QUAD_INLINE quad values_load(const struct small *small, const void *values, int6
 static bool facts_quad(struct small *small, const void *values, int64_t column)
 {
     quad lo = quad_set1(INFINITY), hi = -lo, largest = quad_set1(0), smallest = lo;
-    quad_mask good = quad_set1(0) == quad_set1(0);
+    quad_mask good = {-1, -1, -1, -1};
 
     for (int64_t i = 0; i < small->rows; i++) {
         double w = small->weights.present ? small->weights.weight[i] : 1;
