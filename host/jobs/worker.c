@@ -131,14 +131,15 @@ static void attempt_begin(struct worker *worker, struct job *job)
     worker->running[worker->nested] = attempt;
 }
 
-/* What a thread that was given up gives back, unless the dispatcher is gone: then the catalog and the ledger
- * that its dataset belongs to are gone too, or soon, and what it holds stays for the process's end. The one
- * place where others' locks are taken under a worker's: worker_stop must wait for it. */
+/* What a thread that was given up gives back. Once the dispatcher is gone, catalog and ledger are gone too, or
+ * soon: then a request that reads a dataset, which is theirs, stays for the process's end. The one place
+ * where others' locks are taken under a worker's: worker_stop must wait for it. */
 static void attempt_abandon(struct worker *worker, struct attempt *attempt)
 {
     pthread_mutex_lock(&worker->lock);
-    if (!worker->stop)
-        attempt_free(attempt);
+    if (worker->stop && attempt->request->dataset[0])
+        attempt->given_up = false; /* no longer its request to give back */
+    attempt_free(attempt);
     pthread_mutex_unlock(&worker->lock);
 }
 
