@@ -2,9 +2,10 @@
 
 Every problem is fitted with the defaults: greedy k-means++, one run, tol 1e-4, at most 300 rounds. The
 peers take turns within each repeat; the figures are medians. In process a batch is one call of the
-engine on one thread, and on all. Over gRPC it is one FitBatch, rows in the call, by the Python client
-against its private server, from the call to numpy arrays. scikit-learn fits the first problems one
-after the other on one thread (its KMeans has no batches), its time is taken for each.
+engine: on one thread by its CPU time, which other programs disturb least, and on all by the clock. Over
+gRPC it is one FitBatch, rows in the call, by the Python client against its private server, from the call
+to numpy arrays. scikit-learn fits the first problems one after the other on one thread (its KMeans has no
+batches), by its CPU time, too.
 
     python perf/fits.py --bin build/release --out perf/results/fits.json
 """
@@ -87,10 +88,10 @@ def sklearn_seconds(X: np.ndarray, n_clusters: int) -> float:
 
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
-        begun = time.perf_counter()
+        begun = time.process_time()
         for problem in X:
             KMeans(n_clusters, n_init=1, random_state=0).fit(problem)
-        return (time.perf_counter() - begun) / len(X)
+        return (time.process_time() - begun) / len(X)
 
 
 def grpc_seconds(client: Any, X: np.ndarray, n_clusters: int) -> tuple[float, float]:
@@ -108,7 +109,7 @@ def measure(shape: Shape, client: Any, program: Path, threads: int, repeats: int
         one, all_ = (InProcess(program, Path(folder) / "x.npy", shape, n) for n in (1, threads))
         one.batch(), all_.batch(), grpc_seconds(client, X, shape.n_clusters), sklearn_seconds(some[:2], shape.n_clusters)
         turns: dict[str, Callable[[], float]] = {
-            "one_core": lambda: one.batch()["ns"] / 1e9 / shape.problems,
+            "one_core": lambda: one.batch()["cpu_ns"] / 1e9 / shape.problems,
             "all_cores": lambda: all_.batch()["ns"] / 1e9 / shape.problems,
             "grpc": lambda: grpc_seconds(client, X, shape.n_clusters)[0] / shape.problems,
             "sklearn": lambda: sklearn_seconds(some, shape.n_clusters),
@@ -136,7 +137,8 @@ def table(results: dict[str, Any]) -> str:
     where = results["machine"]
     lines = [
         f"`perf/fits.py` on {where['cpu']}, {where['threads']} threads, {where['isa']}; scikit-learn {where['sklearn']}; "
-        f"medians of {results['repeats']}. Fits a second; blobs, k-means++, one run, tol 1e-4.",
+        f"medians of {results['repeats']}, load average {where['load_average_at_the_end']:.1f}. Fits a second; blobs, k-means++, "
+        "one run, tol 1e-4. One core: of CPU time; the others by the clock.",
         "",
         "| problem | problems a call | mean rounds | in process, one core | in process, all | over gRPC | scikit-learn, one core "
         "| time of scikit-learn / Bary, one core |",
