@@ -213,7 +213,7 @@ static bool load_step(struct load *load, int64_t until)
 
 static void one_load(struct check *check, uint64_t *state)
 {
-    struct load load = {.budget = 1000, .device = {{true}, {true}, {true}}};
+    struct load load = {.budget = 1000, .device = {{.idle = true}, {.idle = true}, {.idle = true}}};
 
     for (int i = 0; i < JOBS; i++) {
         int64_t gap = (int64_t)(check_uniform(state) * 3 * (double)SECOND);
@@ -249,7 +249,7 @@ static void every_job_of_every_load_runs_within_the_budget(struct check *check)
  * minute was over have ended. */
 static void a_stream_of_small_jobs_does_not_starve_a_large_one(struct check *check)
 {
-    struct load load = {.budget = 1000, .device = {{true}, {true}, {true}}};
+    struct load load = {.budget = 1000, .device = {{.idle = true}, {.idle = true}, {.idle = true}}};
     uint64_t state = 3;
     bool started = false;
 
