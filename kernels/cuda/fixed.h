@@ -68,8 +68,8 @@ static __device__ __forceinline__ struct digits fixed_term(double t, int32_t L)
                                                                     << 52;
 
     shift = exponent + (exponent == 0) - 1075 + 80 - L;
-    if (shift >= 0) { /* q < 2^80 + 1: mantissa << shift in two digits, shift <= 80 */
-        unsigned __int128 q = (unsigned __int128)mantissa << shift;
+    if (shift >= 0) { /* q < 2^80 + 1: mantissa << shift in two digits, shift <= 80 but for t = 0 */
+        unsigned __int128 q = (unsigned __int128)mantissa << (shift & 127);
         return {(long long)(q >> 40), (long long)((unsigned long long)q & 0xffffffffffull)};
     }
     if (shift < -53)
