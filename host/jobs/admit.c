@@ -172,6 +172,15 @@ void deadline_passed(void *context, struct timer *timer)
     job_stop(job, &error);
 }
 
+/* Its device may have gone since its ladder was made. */
+static bool offered_now(const struct dispatcher *dispatcher, const struct job *job)
+{
+    struct choose_way way[CHOOSE_DEVICES_MAX];
+    int rung[CHOOSE_DEVICES_MAX];
+
+    return ladder_ways(dispatcher, &job->ladder, way, rung) > 0;
+}
+
 void job_submitted(struct dispatcher *dispatcher, struct message *message)
 {
     struct job *job = (struct job *)((char *)message - offsetof(struct job, submit));
@@ -190,8 +199,10 @@ void job_submitted(struct dispatcher *dispatcher, struct message *message)
         return;
     }
     dispatcher->live++;
-    if (job->lane == LANE_JOB)
+    if (job->lane == LANE_JOB) {
         queue_append(dispatcher, job);
+        dispatcher->device_left |= !offered_now(dispatcher, job);
+    }
     if (job->finish)
         wait_attach(job, job->finish);
     job->finish = NULL;

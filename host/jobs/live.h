@@ -259,7 +259,8 @@ struct dispatcher {
     _Atomic int64_t fast_bytes_most; /* of the limit and an eighth of the budget, the less */
     struct lane_rate rate[3];        /* by lane */
     struct timer recheck, expiry, drain, pulse;
-    bool drain_over;             /* the time that draining left has passed */
+    bool device_left; /* since the queue was last looked through for jobs without a device */
+    bool drain_over;  /* the time that draining left has passed */
     struct choose_job *choosing; /* room for a snapshot */
     struct chosen *chosen;
     int choosing_room;

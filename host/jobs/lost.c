@@ -45,6 +45,7 @@ void device_lost(struct worker *worker, const struct refusal *why)
         worker->refusal =
             (struct refusal){.reason = REASON_DEVICE_LOST, .text = "its backend gives no reason"};
     atomic_store(&worker->state, WORKER_SUSPECT);
+    dispatcher->device_left = true;
     LOG(LOG_ERROR, "device_lost", TEXT("backend", worker->backend->name),
         INT("index", worker->index), TEXT("reason", device_reason_name(worker->refusal.reason)),
         TEXT("why", worker->refusal.text),

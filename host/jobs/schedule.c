@@ -193,8 +193,11 @@ static void strand(struct dispatcher *dispatcher)
 {
     struct job *job;
 
+    if (!dispatcher->device_left)
+        return;
     while ((job = stranded(dispatcher)) != NULL)
         job_strand(job);
+    dispatcher->device_left = false;
 }
 
 void schedule(struct dispatcher *dispatcher)

@@ -101,6 +101,30 @@ static void a_forbidden_fallback_is_none_to_another_gpu_either(struct check *che
     }
 }
 
+/* It waits for a device that goes: it ends, and hears why. */
+static void who_waits_for_a_lost_device_and_no_other_fails(struct check *check)
+{
+    struct scene scene = {.limits = impatient()};
+    struct inbox inbox[2];
+    char name[64];
+
+    if (!gpu_open(check, &scene, "fail=assign:2:HANG"))
+        return;
+    for (int i = 0; i < 2; i++) {
+        struct job_request *request = gpu_fit(5);
+        request->placement.forbid_fallback = true;
+        check_true(check, submit(&scene, request, &inbox[i], name));
+    }
+    for (int i = 0; i < 2; i++) {
+        inbox_wait(&inbox[i], &inbox[i].finished, 1);
+        check_equal_text(check, job_state_name(inbox[i].last->state), "FAILED");
+        check_equal_i64(check, inbox[i].last->error.status, STATUS_DEVICE_LOST);
+        check_equal_text(check, error_value(&inbox[i].last->error, "device"), "cuda:0");
+        inbox_clear(&inbox[i]);
+    }
+    gpu_close(check, &scene);
+}
+
 static void a_device_that_hangs_in_any_entry_changes_no_bit(struct check *check)
 {
     static const struct victim assign = {"assign", gpu_fit};
@@ -383,6 +407,7 @@ static void each_allocation_of_a_job_that_moves_may_fail(struct check *check)
 CHECKS(CLAIM(a_device_lost_in_any_entry_changes_no_bit),
        CLAIM(a_device_that_hangs_in_any_entry_changes_no_bit),
        CLAIM(a_forbidden_fallback_is_none_to_another_gpu_either),
+       CLAIM(who_waits_for_a_lost_device_and_no_other_fails),
        CLAIM(a_lost_fit_goes_on_from_its_last_whole_round),
        CLAIM(predictions_and_evaluations_start_again_elsewhere),
        CLAIM(a_batch_starts_again_elsewhere), CLAIM(whoever_waits_behind_a_hang_goes_elsewhere),
