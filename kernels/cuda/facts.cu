@@ -269,7 +269,7 @@ static void fold_place(unsigned long long inverted, double found, int64_t first_
 {
     int64_t at = (int64_t)~inverted, here = first_row + at / columns;
 
-    if (inverted == 0 || (*row >= 0 && (here > *row || (here == *row && at % columns >= *column))))
+    if (inverted == 0 || (*row >= 0 && here > *row)) /* no row is in two tiles */
         return;
     *row = here;
     *column = at % columns;

@@ -309,6 +309,8 @@ void facts_name_the_first_bad_value(struct check *check)
     values[701 * COLUMNS] = (double)NAN;
     values[600 * COLUMNS + 1] = -0x1.0000000000001p500;
     values[599 * COLUMNS + 1] = 0x1p500; /* the limit itself is within */
+    for (int i = 602; i < ROWS; i += 30) /* later ones, beside each other and far apart */
+        values[i * COLUMNS + i % COLUMNS] = values[i * COLUMNS + 1] = 0x1p501;
     weight[600] = 0;
     for (int i = 0; i < sides(); i++)
         for (int order = 0; order < 2; order++) {
