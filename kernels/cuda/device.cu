@@ -126,7 +126,7 @@ void kernel_list_row(struct kernel_list *list, const struct kernel_row &row)
 void kernel_list_all(struct kernel_list *list)
 {
     static void (*const files[])(struct kernel_list *) = {
-        facts_kernels,   moments_kernels, labels_kernels,  assign_kernels,
+        facts_kernels,   moments_kernels, labels_kernels,   assign_kernels,
         inertia_kernels, seed_kernels,    farthest_kernels, fits_kernels};
 
     list->count = 0;
