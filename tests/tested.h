@@ -34,7 +34,7 @@ __attribute__((unused)) static const struct backend *tested_backend(void)
 }
 
 /* Devices that stay open, by the most rows of their tiles. */
-enum { TESTED_DEVICES = 4 };
+enum { TESTED_DEVICES = 8 };
 struct tested_device {
     int tile_rows;
     struct device *device;
@@ -55,8 +55,13 @@ __attribute__((unused)) static struct device *tested_device(int tile_rows)
     char rows[16];
     int at = 0;
 
-    while (tested_devices[at].device && tested_devices[at].tile_rows != tile_rows)
+    while (at < TESTED_DEVICES && tested_devices[at].device &&
+           tested_devices[at].tile_rows != tile_rows)
         at++;
+    if (at == TESTED_DEVICES) {
+        printf("more than %d sizes of tiles are tested at once\n", TESTED_DEVICES);
+        exit(1);
+    }
     if (tested_devices[at].device)
         return tested_devices[at].device;
     if (at == 0)

@@ -19,7 +19,7 @@ static double word_value(uint16_t word)
 
 static uint16_t power_word(int exponent) /* -14 .. 15 */
 {
-    return (uint16_t)(ONE + (exponent << 10));
+    return (uint16_t)((exponent + 15) << 10);
 }
 
 /* Column d of hard vector number `kind`. */

@@ -81,7 +81,8 @@ static __global__ void __launch_bounds__(STRIP_ROWS,
             UNROLL
             for (int c = 0; c < COUNT; c++) {
                 double least = a.first_center || distance[c] < m ? distance[c] : m;
-                struct digits term = fixed_term(w * least, a.L);
+                /* a column without a candidate has the zero row's distance, which L knows nothing of */
+                struct digits term = fixed_term(c < a.count ? w * least : 0, a.L);
                 hi[c] += term.hi;
                 lo[c] += term.lo;
             }
