@@ -53,6 +53,7 @@
     CLAIM(a_plugin_trusts_no_product_beyond_its_gamma)     \
     CLAIM(a_plugin_fits_small_problems_as_ref_does)        \
     CLAIM(a_plugin_says_which_problems_are_small)          \
+    CLAIM(a_plugin_sums_rows_of_many_clusters)             \
     CLAIM(a_plugin_looks_at_no_rows_of_an_empty_block)
 
 #define DECLARE(name) void name(struct check *check);
