@@ -7,6 +7,9 @@
 
 #include "tests/faults/gpu.h"
 
+#ifndef BARY_FAKES
+#define BARY_FAKES "tests/faults" /* of the build: it names its own folder */
+#endif
 #define FAKE BARY_FAKES "/gpu"
 
 /* The plug-in's own functions: whoever opens the same file gets the same library. */
