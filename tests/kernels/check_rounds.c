@@ -309,7 +309,7 @@ void facts_name_the_first_bad_value(struct check *check)
     values[701 * COLUMNS] = (double)NAN;
     values[100 * COLUMNS + 1] = -0x1.0000000000001p500;
     values[599 * COLUMNS + 1] = 0x1p500; /* the limit itself is within */
-    for (int i = 101; i < 599; i++) /* later ones, whoever looks at them */
+    for (int i = 101; i < 599; i++)      /* later ones, whoever looks at them */
         values[i * COLUMNS + i % COLUMNS] = values[i * COLUMNS + 1] = 0x1p501;
     weight[100] = 0;
     for (int i = 0; i < sides(); i++)
