@@ -132,7 +132,7 @@ def shared_part(messages: dict[str, Message], enums: list[Enum], services: list[
     return "\n".join(out)
 
 
-GPU_PASSES = "facts moments seed_take seed_total seed_try assign_first assign_again inertia farthest distances".split()
+GPU_PASSES = ["facts", "moments", "seed_take", "seed_total", "seed_try", "assign_first", "assign_again", "inertia", "farthest", "distances"]
 
 
 def gpu_runs() -> str:

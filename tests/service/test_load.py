@@ -21,7 +21,7 @@ from reference import blobs
 from server import SLOWNESS, Server, crowding, until
 from wire import Client, t
 
-SECONDS = float(os.environ.get("BARY_LOAD_SECONDS", "3"))
+SECONDS = float(os.environ.get("BARY_LOAD_SECONDS", "2"))
 MIB = 1 << 20
 pytestmark = [pytest.mark.alone, pytest.mark.skipif(SLOWNESS > 1, reason="a sanitizer's times and memory say nothing")]
 

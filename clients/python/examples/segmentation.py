@@ -193,7 +193,8 @@ def picture(path: Path, text: str) -> str:
 
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto;
+       padding: 0 1rem; color: #222 }
 img { max-width: 100% } table { border-collapse: collapse; margin: 1rem 0 }
 td, th { padding: .3rem .8rem; border-bottom: 1px solid #ddd; text-align: right }
 td:first-child, th:first-child { text-align: left } footer { color: #666; font-size: .85rem }
