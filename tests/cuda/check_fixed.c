@@ -17,7 +17,7 @@ static double value_at(uint64_t *state, int i, int32_t L)
     case 0:
         return ldexp(2 * check_uniform(state) - 1, L);
     case 1:
-        return ldexp((double)(2 * (whole / 2) + 1), L - 81); /* a tie */
+        return ldexp((double)(whole | 1), L - 81); /* a tie */
     case 2:
         return ldexp(whole < 0 ? -1 : 1, L);
     case 3:

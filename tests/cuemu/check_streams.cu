@@ -23,7 +23,7 @@ static unsigned twice_plus(unsigned value, unsigned from, unsigned to)
 static void streams_meet_at_events(struct check *check)
 {
     for (int seed = 1; seed <= 20; seed++) {
-        char text[8];
+        char text[16];
         snprintf(text, sizeof text, "%d", seed);
         setenv("CUEMU_SEED", text, 1);
         sample_setting("CUEMU_LAZY", seed % 2 ? "1" : "0");

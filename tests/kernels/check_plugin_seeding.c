@@ -177,7 +177,8 @@ static void far_values_make(float *values, double *weight, int64_t rows, int kin
 
     for (int64_t i = 0; i < rows; i++) {
         int kind = (int)(check_random(&state) % (uint64_t)kinds);
-        values[2 * i] = kind % 2 ? -(float)(kind / 2) : (float)(kind / 2);
+        int half = kind / 2;
+        values[2 * i] = kind % 2 ? -(float)half : (float)half;
         values[2 * i + 1] = kind % 7 == 0 ? -0.0f : 0.0f;
         weight[i] = i % 17 == 4 ? 0 : i % 19 == 3 ? -1 : 1 + (double)(i % 3);
     }
