@@ -5,6 +5,22 @@
 
 using namespace cuemu;
 
+static struct CUevent_st *events;
+
+static void event_list(struct CUevent_st *event)
+{
+    event->next = events;
+    if (events)
+        events->before = event;
+    events = event;
+}
+static void event_unlist(struct CUevent_st *event)
+{
+    *(event->before ? &event->before->next : &events) = event->next;
+    if (event->next)
+        event->next->before = event->before;
+}
+
 /* A queued record or wait of it is still to come. */
 static bool event_is_queued(cudaEvent_t event)
 {
@@ -24,6 +40,7 @@ cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags)
     if (!made)
         return entry.answer(cudaErrorMemoryAllocation);
     made->timed = !(flags & cudaEventDisableTiming);
+    event_list(made);
     *out = made;
     return cudaSuccess;
 }
@@ -41,6 +58,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
         return entry.answer(cudaErrorInvalidResourceHandle);
     while (event_is_queued(event) && any_run())
         ;
+    event_unlist(event);
     free(event);
     return cudaSuccess;
 }

@@ -41,6 +41,7 @@ struct CUstream_st {
 };
 
 struct CUevent_st {
+    struct CUevent_st *next, *before; /* of all that live: a lost device forgets its own */
     struct cuemu::order_point done;
     uint64_t asked, reached; /* records: queued, run */
     cudaStream_t stream;     /* of the newest record */
