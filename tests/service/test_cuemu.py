@@ -20,7 +20,7 @@ from wire import Client, fit_request, refused, t
 
 BUILD = Path(BARYD).resolve().parents[1] if BARYD else Path()
 EMULATED = BUILD / "tests/cuemu/libbary_cuemu.so"
-REAL = BUILD / "kernels/cuda/libbary_cuda.so"
+REAL = Path(os.environ.get("BARY_CUDA_PLUGIN", BUILD / "kernels/cuda/libbary_cuda.so"))
 X = blobs(400, 3, 4)
 IMPATIENT = {"BARY_LIMITS_HANG_MS": "2000", "BARY_LIMITS_HANG_FACTOR": "1"}
 
