@@ -1,8 +1,10 @@
 /* check_cublaslt.c - kernels/cuda/cublaslt.h says what NVIDIA's cublasLt.h says. It compiles, or the
- * build fails: numbers, sizes, places of members, and the parameters of each function in their order. */
-#include <cublasLt.h>
-
+ * build fails: numbers, sizes, places of members, and the parameters of each function in their order.
+ * Where that header is not, there is nothing to compare. */
 #include "kernels/cuda/cublaslt.h"
+
+#if __has_include(<cublasLt.h>)
+#include <cublasLt.h>
 
 #define SAME(ours, theirs) _Static_assert((int)(ours) == (int)(theirs), #theirs)
 #define SIGNATURE(name, ...) \
@@ -54,3 +56,5 @@ SIGNATURE(cublasLtMatmul, cublasLtHandle_t, cublasLtMatmulDesc_t, const void *, 
           cublasLtMatrixLayout_t, const void *, cublasLtMatrixLayout_t, const void *, const void *,
           cublasLtMatrixLayout_t, void *, cublasLtMatrixLayout_t, const cublasLtMatmulAlgo_t *,
           void *, size_t, cudaStream_t);
+
+#endif
