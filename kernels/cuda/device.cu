@@ -270,7 +270,7 @@ static void lanes_end(struct device *device)
 {
     for (struct piece &piece : device->piece) {
         if (piece.busy)
-            cudaEventSynchronize(piece.sent);
+            cudaEventSynchronize(piece.sent); /* else a copy would bring zeros */
         if (piece.sent)
             cudaEventDestroy(piece.sent);
         if (piece.bytes) {

@@ -154,8 +154,8 @@ static enum status region_take(struct fits_call *call, struct fits_region *out)
     region_carve(&carver, call, out);
     if (carver.overflow)
         return STATUS_OUT_OF_MEMORY;
-    CUDA_TRY(call->device, cudaMalloc((void **)&call->region, carver.used));
     call->region_bytes = carver.used;
+    CUDA_TRY(call->device, cudaMalloc((void **)&call->region, carver.used));
     carver = {call->region, 0, false};
     region_carve(&carver, call, out);
     CUDA_TRY(call->device,
@@ -362,14 +362,7 @@ static void outputs_give(const struct fits_call *call, struct fits_out *out)
 
 static void call_end(struct fits_call *call)
 {
-    struct device *device = call->device;
-
-    if (call->region && device_enter(device) == STATUS_OK) {
-        cuda_check(device, cudaMemsetAsync(call->region, 0, call->region_bytes, device->compute),
-                   "cudaMemsetAsync");
-        cuda_check(device, cudaStreamSynchronize(device->compute), "cudaStreamSynchronize");
-        cuda_check(device, cudaFree(call->region), "cudaFree");
-    }
+    region_give(call->device, call->region, call->region_bytes);
     free(call->host);
 }
 

@@ -188,11 +188,22 @@ out:
     return status;
 }
 
-/* Codes of what follows do not matter: what cannot be given back stays with the context. */
-static void work_forget(struct work *work)
+enum status region_give(struct device *device, char *region, size_t bytes)
 {
-    struct device *device = work->device;
+    enum status status = STATUS_OK;
 
+    if (!region)
+        return STATUS_OK;
+    TRY(device_enter(device));
+    CUDA_TRY(device, cudaMemsetAsync(region, 0, bytes, device->compute));
+    CUDA_TRY(device, cudaStreamSynchronize(device->compute));
+    CUDA_TRY(device, cudaFree(region));
+out:
+    return status;
+}
+
+static void events_end(struct work *work)
+{
     for (int i = 0; i < SLOTS; i++)
         if (work->slot[i].done)
             cudaEventDestroy(work->slot[i].done);
@@ -202,35 +213,44 @@ static void work_forget(struct work *work)
         if (work->staging[i].done)
             cudaEventDestroy(work->staging[i].done);
     }
-    if (work->region)
-        cuda_check(device, cudaFree(work->region), "cudaFree");
-    if (work->pinned)
-        cuda_check(device, cudaFreeHost(work->pinned), "cudaFreeHost");
 }
 
-/* Ends what is queued and writes zeros over all that held the user's values. */
-static void work_clear(struct work *work)
+/* All that held the user's values, once nothing is queued that touches it. */
+static enum status memory_give(struct work *work)
 {
     struct device *device = work->device;
+    enum status status;
 
-    cuda_check(device, cudaStreamSynchronize(device->copy), "cudaStreamSynchronize");
-    if (work->region)
-        cuda_check(device, cudaMemsetAsync(work->region, 0, work->region_bytes, device->compute),
-                   "cudaMemsetAsync");
-    cuda_check(device, cudaStreamSynchronize(device->compute), "cudaStreamSynchronize");
-    if (work->pinned)
+    TRY(region_give(device, work->region, work->region_bytes));
+    if (work->pinned) {
         memset(work->pinned, 0, work->pinned_bytes);
+        CUDA_TRY(device, cudaFreeHost(work->pinned));
+    }
+out:
+    return status;
+}
+
+static enum status work_end(struct work *work)
+{
+    struct device *device = work->device;
+    enum status status;
+
+    TRY(device_enter(device));
+    CUDA_TRY(device, cudaStreamSynchronize(device->copy));
+    CUDA_TRY(device, cudaStreamSynchronize(device->compute));
+    events_end(work);
+out:
+    return status;
 }
 
 void cuda_work_close(struct work **work)
 {
     if (!work || !*work)
         return;
-    if (device_enter((*work)->device) == STATUS_OK)
-        work_clear(*work);
+    enum status ended = work_end(*work);
     assign_close(*work);
-    if ((*work)->device->failure.reason == REASON_NONE)
-        work_forget(*work);
+    if (ended == STATUS_OK)
+        memory_give(*work); /* what cannot be given back stays with the context */
     free((*work)->host_scale);
     free(*work);
     *work = NULL;
@@ -310,18 +330,9 @@ out:
 
 void cuda_unload(struct work *work, struct block **block)
 {
-    struct device *device = work->device;
-
     if (!*block)
         return;
-    if ((*block)->region && device_enter(device) == STATUS_OK) {
-        cuda_check(device,
-                   cudaMemsetAsync((*block)->region, 0, (*block)->region_bytes, device->compute),
-                   "cudaMemsetAsync");
-        cuda_check(device, cudaStreamSynchronize(device->compute), "cudaStreamSynchronize");
-        if (device->failure.reason == REASON_NONE)
-            cuda_check(device, cudaFree((*block)->region), "cudaFree");
-    }
+    region_give(work->device, (*block)->region, (*block)->region_bytes);
     free(*block);
     *block = NULL;
 }

@@ -310,6 +310,10 @@ enum status upload(struct device *device, cudaStream_t stream, void *to, const v
 /* Copies device memory to the host and waits for it: for canonical sums and the like, between passes. */
 enum status download(struct device *device, void *to, const void *from, size_t bytes);
 
+/* Zeros over device memory that held a user's values, then back to the device. Memory that could not be
+ * cleared is not given back, so nobody finds what it held. NULL is fine. */
+enum status region_give(struct device *device, char *region, size_t bytes);
+
 /* ---- the entries of the table, promised in backend.h ---- */
 
 int cuda_devices(struct device_info *info, int most, struct refusal *why);

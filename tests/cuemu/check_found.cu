@@ -150,6 +150,12 @@ static const struct death deaths[] = {
          must(cudaFree(memory));
      },
      97, "freed before"},
+    {"not zeroed",
+     [] {
+         sample_setting("CUEMU_ZEROED", "1");
+         must(cudaFree(memory));
+     },
+     97, "byte 0 of an allocation of 64 bytes is not zero"},
     {"freed inside", [] { must(cudaFree(memory + 1)); }, 97, "not what an allocation gave"},
     {"waits for stream 0", [] { must(cudaStreamCreateWithFlags(&stream, cudaStreamDefault)); }, 97,
      "cudaStreamNonBlocking is wanted"},

@@ -96,6 +96,26 @@ void guard_check(const struct allocation *, const char *)
 }
 #endif
 
+/* The first byte that is not zero; each->bytes: none. */
+size_t first_left(const struct allocation *each)
+{
+    const volatile char *byte = each->at;
+    size_t i = 0;
+    while (i < each->bytes && byte[i] == 0)
+        i++;
+    return i;
+}
+
+/* On a card the next owner gets the memory as it is. */
+void zeros_check(const char *call, const struct allocation *each)
+{
+    size_t at = first_left(each);
+    if (at < each->bytes)
+        found("%s: byte %zu of an allocation of %zu bytes is not zero, and would be another's to "
+              "read",
+              call, at, each->bytes);
+}
+
 void allocation_free(const char *call, void *memory, bool pinned)
 {
     for (struct allocation **link = &all; *link; link = &(*link)->next) {
@@ -107,6 +127,8 @@ void allocation_free(const char *call, void *memory, bool pinned)
             used[each->device] -= counted(each->bytes);
         *link = each->next;
         CUEMU_UNPOISON(each->raw, each->bytes + 2 * ZONE);
+        if (settings.zeroed)
+            zeros_check(call, each);
         fill(each->at, POISON, each->bytes);
         free(each->raw);
         free(each);

@@ -161,6 +161,7 @@ void settings_read(struct settings *out)
     out->resident = number("CUEMU_RESIDENT", 1, 1);
     out->yield = number("CUEMU_YIELD", 0, 0) != 0;
     out->lazy = number("CUEMU_LAZY", 0, 0) != 0;
+    out->zeroed = number("CUEMU_ZEROED", 0, 0) != 0;
     read_driver(out);
     read_failures(out);
     read_hang(out);

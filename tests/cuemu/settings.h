@@ -51,6 +51,7 @@ struct settings {
     uint64_t seed;
     long resident;
     bool yield, lazy;
+    bool zeroed; /* memory that is given back must be zeros */
     enum driver driver;
     int driver_code;
     struct failure failure[FAILURES_MOST];
