@@ -12,6 +12,7 @@
 set -uo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root" || exit 1
+[ ! -d /usr/local/cuda/bin ] || PATH=$PATH:/usr/local/cuda/bin # compute-sanitizer lies beside nvcc
 
 # name|seconds at most|what it tells
 steps=(
@@ -48,10 +49,9 @@ skip() {
 build=${CHECK_BUILD:-$root/build/gpu-check}
 python=${CHECK_PYTHON:-python3}
 
-has_card() { command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q '^GPU'; }
+has_card() { [[ $(nvidia-smi -L 2>/dev/null) == GPU* ]]; }
 card_number() { nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0 | tr -d '. '; }
 need_card() { has_card || skip "no GPU here"; }
-find_nvcc() { command -v nvcc || { [ -x /usr/local/cuda/bin/nvcc ] && echo /usr/local/cuda/bin/nvcc; }; }
 
 # A folder that holds the plug-in under its name: the card's, or the emulator's.
 backend() { printf '%s/backend' "$out"; }
@@ -65,7 +65,7 @@ step_build() {
     local target=bary_cuemu nvcc plugin architecture program
     local options=(-DCMAKE_BUILD_TYPE=Release -DBARY_ENGINE_ONLY=ON -DBARY_CUDA=OFF)
     if has_card; then
-        nvcc=$(find_nvcc) || { echo "a GPU is here and no nvcc"; return 1; }
+        nvcc=$(command -v nvcc) || { echo "a GPU is here and no nvcc"; return 1; }
         architecture=$(card_number)
         [ "$architecture" -lt 90 ] || architecture=${architecture}a
         options+=(-DBARY_CUDA=ON "-DBARY_CUDA_ARCHITECTURES=$architecture-real" "-DCMAKE_CUDA_COMPILER=$nvcc")
@@ -92,7 +92,8 @@ step_tests() {
     need_backend
     export BARY_TESTED_PLUGIN=$out/backend/libbary_cuda.so BARY_SEED=$seed
     has_card || { ctest --test-dir "$build" -L cuemu -LE planted --output-on-failure --no-tests=error; return; }
-    "$build/tests/kernels/check_kernels" && ctest --test-dir "$build" -L laws --output-on-failure
+    # Side by side: one after the other they take longer than the step may.
+    ctest --test-dir "$build" -L '^(kernels|laws)$' --output-on-failure --no-tests=error -j "$(nproc)"
 }
 
 step_wrappers() {
@@ -105,6 +106,7 @@ step_sanitize() {
     need_card
     need_backend
     command -v compute-sanitizer >/dev/null || skip "no compute-sanitizer here"
+    export OMP_WAIT_POLICY=passive # unset, the program starts itself again, out of the tool's sight
     for tool in "memcheck --leak-check full --padding 32" racecheck synccheck initcheck; do
         # shellcheck disable=SC2086 # a tool and its options
         timeout 18 compute-sanitizer --tool $tool --error-exitcode 9 \
@@ -122,8 +124,8 @@ step_sanitize() {
     return $status
 }
 
-# NAME TOOL: each bug under the tool that should see it.
-planted=("race racecheck" "beyond memcheck" "shared_beyond memcheck" "divergent synccheck" "unwritten initcheck")
+# NAME TOOL: each bug under the tool that should see it. Without padding the next allocation lies right behind.
+planted=("race racecheck" "beyond memcheck --padding 32" "shared_beyond memcheck" "divergent synccheck" "unwritten initcheck")
 
 step_mutants() {
     local row name tool status=0
@@ -134,11 +136,13 @@ step_mutants() {
     command -v compute-sanitizer >/dev/null || skip "no compute-sanitizer here"
     for row in "${planted[@]}"; do
         read -r name tool <<<"$row"
-        timeout 8 compute-sanitizer --tool "$tool" --error-exitcode 9 "$out/planted" "$name" >/dev/null 2>&1 ||
+        # shellcheck disable=SC2086 # a tool and its options
+        timeout 8 compute-sanitizer --tool $tool --error-exitcode 9 "$out/planted" "$name" >/dev/null 2>&1 ||
             { echo "$tool reports $name where it is right" && status=1; }
-        timeout 8 compute-sanitizer --tool "$tool" --error-exitcode 9 "$out/planted" "$name" wrong >/dev/null 2>&1
+        # shellcheck disable=SC2086
+        timeout 8 compute-sanitizer --tool $tool --error-exitcode 9 "$out/planted" "$name" wrong >/dev/null 2>&1
         [ $? = 9 ] || { echo "$tool does not see $name" && status=1; }
-        printf '{"planted": "%s", "tool": "%s"}\n' "$name" "$tool"
+        printf '{"planted": "%s", "tool": "%s"}\n' "$name" "${tool%% *}"
     done
     return $status
 }
@@ -193,7 +197,7 @@ run_step() {
         state=SKIP why="no time left"
         : >"$log"
     else
-        timeout -k 5 "$cap" bash "$0" --step "$name" "$out" "$seed" >"$log" 2>&1 </dev/null
+        timeout -k 5 "$cap" bash "$root/perf/gpu/check.sh" --step "$name" "$out" "$seed" >"$log" 2>&1 </dev/null
         status=$?
         why=$(grep -v '^{' "$log" | tail -n 1)
         case $status in
