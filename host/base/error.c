@@ -2,6 +2,7 @@
 #include "host/base/error.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,8 @@ const struct status_row *status_row_named(const char *name)
 
 char *real_print(double value, char text[32])
 {
+    if (isnan(value)) /* a card keeps no sign of it, a CPU does: the sentence is the same */
+        return strcpy(text, "nan");
     /* 15 digits bring back what people typed, 17 bring back every double. */
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, 32, "%.*g", digits, value);
