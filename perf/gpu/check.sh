@@ -17,16 +17,16 @@ cd "$root" || exit 1
 # name|seconds at most|what it tells
 steps=(
     "environment|10|card, driver, clocks, memory, tools, revision, seed"
-    "build|150|the engine, its tests and the plug-in, for the card found"
+    "build|120|the engine, its tests and the plug-in, for the card found"
     "tests|80|kernels and laws: equal bytes to ref"
     "wrappers|20|arithmetic and PTX wrappers of the card against the host"
     "sanitize|80|memcheck, racecheck, synccheck, initcheck on small shapes"
-    "mutants|30|planted bugs are reported: the tools see something"
+    "mutants|40|planted bugs are reported: the tools see something"
     "ceilings|15|what the card does at its best"
     "passes|60|each pass of the backend, friendly and hostile rows"
     "fits|50|whole fits and rounds"
     "peers|60|the same rounds by others"
-    "quality|15|no wrong label, the CPU's bytes, five times"
+    "quality|35|no wrong label, the CPU's bytes, five times"
     "report|10|report.json and report.md"
 )
 
@@ -73,7 +73,7 @@ step_build() {
     fi
     if [ -z "${CHECK_BUILD:-}" ]; then
         cmake -S . -B "$build" -G Ninja "${options[@]}" || return 1
-        timeout 140 ninja -C "$build" check_kernels tests/laws/all perf_passes perf_agree perf_fit "$target" || return 1
+        timeout 110 ninja -C "$build" check_kernels tests/laws/all perf_passes perf_agree perf_fit "$target" || return 1
     fi
     plugin=$(find "$build" -name "lib$target.so" | head -n 1)
     [ -n "$plugin" ] || { echo "the build left no lib$target.so"; return 1; }
@@ -164,9 +164,9 @@ step_passes() {
 step_fits() {
     need_backend
     if small; then
-        "$python" perf/gpu/peers.py --build "$build" --backend "$out/backend" --folder "$out/rows" --seed "$seed" --small bary-cpu bary
+        "$python" perf/gpu/peers.py --build "$build" --backend "$out/backend" --folder "$out/rows" --seed "$seed" --small bary bary-cpu
     else
-        "$python" perf/gpu/peers.py --build "$build" --backend "$out/backend" --folder "$out/rows" --seed "$seed" bary-cpu bary
+        "$python" perf/gpu/peers.py --build "$build" --backend "$out/backend" --folder "$out/rows" --seed "$seed" --cap 10 bary bary-cpu
     fi
 }
 

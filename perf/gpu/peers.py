@@ -211,12 +211,12 @@ def version_of(distribution: str) -> str:
         return ""
 
 
-def bary(place: str, build: Path, rows: Path, centers: Path) -> dict[str, Any]:
+def bary(place: str, build: Path, rows: Path, centers: Path, cap: int) -> dict[str, Any]:
     """Bary in process, on a backend."""
     times, last = [], {}
     for rounds in (FEW, MANY):
         command = [str(build / "perf/perf_fit"), str(rows), str(centers), str(rounds), "0", place]
-        done = subprocess.run(command, input="1\n" * 4, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, input="1\n" * 4, capture_output=True, text=True, timeout=cap, check=False)
         if done.returncode != 0:
             return {"why": done.stderr.strip()[-200:]}
         runs = [json.loads(line) for line in done.stdout.splitlines()]
@@ -257,10 +257,10 @@ def carried() -> list[str]:
 
 
 def measure(peer: str, args: argparse.Namespace, rows: Path, centers: Path) -> dict[str, Any]:
-    if peer in ("bary", "bary-cpu"):
-        return bary("cpu" if peer == "bary-cpu" else args.backend, args.build, rows, centers)
     command = [sys.executable, __file__, "--one", peer, str(rows), str(centers)]
     try:
+        if peer in ("bary", "bary-cpu"):
+            return bary("cpu" if peer == "bary-cpu" else args.backend, args.build, rows, centers, args.cap)
         done = subprocess.run(command, capture_output=True, text=True, timeout=args.cap, check=False)
     except subprocess.TimeoutExpired:
         return {"why": f"more than {args.cap} s"}
