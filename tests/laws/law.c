@@ -77,6 +77,24 @@ void machines_close(struct machines *machines)
     machines->count = 0;
 }
 
+const struct machine *machine_tested(const struct machines *machines)
+{
+    return &machines->machine[tested_backend() ? 2 : 1];
+}
+
+bool law_emulated(void)
+{
+    struct device_info info = {0};
+
+    return tested_backend() && tested_backend()->devices(&info, 1, NULL) > 0 &&
+           strcmp(info.name, "cuemu") == 0;
+}
+
+int64_t law_size(int64_t full, int64_t emulated)
+{
+    return law_emulated() ? emulated : full;
+}
+
 static size_t number_bytes(enum number number)
 {
     return number == NUMBER_F32 ? sizeof(float) : sizeof(double);

@@ -25,6 +25,13 @@ struct machines {
 /* threads: a list that ends with 0; ISAs that the machine lacks are left out. */
 struct machines machines_open(struct check *check, const int *threads);
 void machines_close(struct machines *machines);
+/* For a claim that one machine proves: the plug-in's first, or a cpu. */
+const struct machine *machine_tested(const struct machines *machines);
+
+/* The emulator takes a millisecond for what a card does in microseconds. Where it is the tested plug-in a
+ * case has a size of its own: smaller, but with several tiles, chunks and whatever the claim is about. */
+bool law_emulated(void);
+int64_t law_size(int64_t full, int64_t emulated);
 
 /* Rows and weights, owned. */
 struct data {

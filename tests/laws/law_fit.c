@@ -58,7 +58,7 @@ static const struct task tasks[] = {
      9,
      4,
      false,
-     {.n_clusters = 9, .max_iter = 300, .tol = 1e-2},
+     {.n_clusters = 9, .max_iter = 300, .tol = 0.2},
      STOP_TOLERANCE},
     {"max_iter",
      NUMBER_F32,
@@ -101,11 +101,42 @@ enum { TASKS = sizeof tasks / sizeof *tasks };
 
 static struct data task_data(const struct task *task)
 {
-    struct data data =
-        data_blobs(task->number, task->rows, task->columns, task->blobs, task->width, 31);
+    struct data data = data_blobs(task->number, law_size(task->rows, task->rows / 8), task->columns,
+                                  task->blobs, task->width, 31);
     if (task->weighted)
         data_weigh(&data, 3);
     return data;
+}
+
+/* The fits that most claims look at: run by the first of them, freed when the program ends. */
+static struct {
+    bool ended;
+    struct kmeans_result result;
+} fitted[TASKS][MACHINES_MAX];
+static bool all_fitted;
+
+static void fitted_free(void)
+{
+    for (int i = 0; i < TASKS; i++)
+        for (int m = 0; m < MACHINES_MAX; m++)
+            kmeans_result_free(&fitted[i][m].result);
+}
+
+static void fitted_run(struct check *check, const struct machines *machines)
+{
+    if (all_fitted)
+        return;
+    all_fitted = true;
+    atexit(fitted_free);
+    for (int i = 0; i < TASKS; i++) {
+        struct data data = task_data(&tasks[i]);
+        struct kmeans_params params = tasks[i].params;
+        params.history = true;
+        for (int m = 0; m < machines->count; m++)
+            fitted[i][m].ended =
+                law_fit(check, &machines->machine[m], &data, 0, &params, &fitted[i][m].result);
+        data_free(&data);
+    }
 }
 
 /* Runs `claim` on the fit of every task on every machine. */
@@ -116,16 +147,13 @@ static void each_fit(struct check *check,
 {
     struct machines machines = machines_open(check, threads);
 
+    fitted_run(check, &machines);
     for (int i = 0; i < TASKS; i++) {
         struct data data = task_data(&tasks[i]);
-        struct kmeans_params params = tasks[i].params;
-        params.history = true;
         for (int m = 0; m < machines.count; m++) {
-            struct kmeans_result result;
             check_note(check, "%s, %s", tasks[i].name, machines.machine[m].name);
-            if (law_fit(check, &machines.machine[m], &data, 0, &params, &result))
-                claim(check, &machines.machine[m], &tasks[i], &data, &result);
-            kmeans_result_free(&result);
+            if (check_true(check, fitted[i][m].ended))
+                claim(check, &machines.machine[m], &tasks[i], &data, &fitted[i][m].result);
         }
         data_free(&data);
     }
@@ -276,12 +304,12 @@ static void history_never_rises(struct check *check)
 static void objective_never_rises(struct check *check)
 {
     struct machines machines = machines_open(check, threads);
-    struct data data = data_blobs(NUMBER_F32, 600, 5, 12, 5, 77);
+    struct data data = data_blobs(NUMBER_F32, law_size(600, 90), 5, 12, 5, 77);
     double *centers = data_rows(&data, NULL, 10);
 
     for (int m = 0; m < machines.count; m++) {
         QUAD before = 0;
-        for (int64_t rounds = 1; rounds <= 12; rounds++) {
+        for (int64_t rounds = 1; rounds <= law_size(12, 5); rounds++) {
             struct kmeans_params params = {.n_clusters = 10,
                                            .max_iter = rounds,
                                            .fixed_rounds = true,
@@ -334,15 +362,16 @@ static void a_fixed_point_is_left_in_one_round_unchanged(struct check *check)
 static void the_lowest_inertia_wins_then_the_lowest_run(struct check *check)
 {
     struct machines machines = machines_open(check, threads);
-    struct data data = data_blobs(NUMBER_F64, 300, 2, 9, 2, 13);
-    struct kmeans_params params = {.n_clusters = 9, .max_iter = 100, .n_init = 8};
+    struct data data = data_blobs(NUMBER_F64, law_size(300, 90), 2, 9, 2, 13);
+    const int64_t runs = law_size(8, 4);
+    struct kmeans_params params = {.n_clusters = 9, .max_iter = 100, .n_init = runs};
     struct kmeans_result all, some;
 
-    law_fit(check, &machines.machine[1], &data, 0, &params, &all);
-    for (int64_t n_init = 1; n_init <= 8; n_init++) {
+    law_fit(check, machine_tested(&machines), &data, 0, &params, &all);
+    for (int64_t n_init = 1; n_init <= runs; n_init++) {
         params.n_init = n_init;
         check_note(check, "n_init=%" PRId64, n_init);
-        law_fit(check, &machines.machine[1], &data, 0, &params, &some);
+        law_fit(check, machine_tested(&machines), &data, 0, &params, &some);
         check_true(check, some.inertia >= all.inertia);
         check_true(check, (n_init > all.run) == (some.inertia == all.inertia));
         check_true(check, some.run < n_init);
@@ -359,14 +388,14 @@ static void the_lowest_inertia_wins_then_the_lowest_run(struct check *check)
 static void of_equal_runs_the_first_one_wins(struct check *check)
 {
     struct machines machines = machines_open(check, threads);
-    struct data data = data_blobs(NUMBER_F32, 200, 8, 3, 0.01, 2);
+    struct data data = data_blobs(NUMBER_F32, law_size(200, 50), 8, 3, 0.01, 2);
 
     for (int m = 0; m < machines.count; m++)
-        for (int seed = 0; seed < 4; seed++) {
+        for (int64_t seed = 0; seed < law_size(4, 2); seed++) {
             struct kmeans_params params = {
                 .n_clusters = 3, .max_iter = 100, .n_init = 6, .random_state = (uint64_t)seed};
             struct kmeans_result result;
-            check_note(check, "%s, seed %d", machines.machine[m].name, seed);
+            check_note(check, "%s, seed %" PRId64, machines.machine[m].name, seed);
             law_fit(check, &machines.machine[m], &data, 0, &params, &result);
             check_equal_i64(check, result.run, 0);
             kmeans_result_free(&result);
@@ -378,7 +407,7 @@ static void of_equal_runs_the_first_one_wins(struct check *check)
 static void the_inertia_score_is_that_of_the_fit(struct check *check)
 {
     struct machines machines = machines_open(check, threads);
-    struct data data = data_blobs(NUMBER_F64, 500, 3, 6, 2, 3);
+    struct data data = data_blobs(NUMBER_F64, law_size(500, 120), 3, 6, 2, 3);
     struct kmeans_params params = {.n_clusters = 6, .max_iter = 100};
     struct kmeans_result fit;
 

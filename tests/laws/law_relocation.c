@@ -214,7 +214,7 @@ static void empty_clusters_may_be_refused(struct check *check)
                                    .empty_clusters = EMPTY_ERROR};
     struct error error;
 
-    check_equal_i64(check, law_fit_status(&machines.machine[1], &data, &params, &error),
+    check_equal_i64(check, law_fit_status(machine_tested(&machines), &data, &params, &error),
                     STATUS_EMPTY_CLUSTER);
     check_equal_text(check, error_value(&error, "cluster"), "1");
     check_equal_text(check, error_value(&error, "round"), "1");

@@ -141,13 +141,30 @@ static bool run_equal(const struct golden *golden, int64_t run, const struct kme
            fabs(result->inertia - inertia) <= near * inertia;
 }
 
+/* The emulator takes of much data the run that ends first, of little data some. */
+static bool run_is_taken(const struct golden *golden, int64_t run)
+{
+    int64_t soonest = 0;
+
+    if (!law_emulated())
+        return run % (CHECK_SANITIZED ? 5 : 1) == 0;
+    if (golden->data.rows < 1000)
+        return run % 13 == 0;
+    for (int64_t other = 1; other < golden->runs; other++)
+        if (value_at(golden->ends, 2 * other) < value_at(golden->ends, 2 * soonest))
+            soonest = other;
+    return run == soonest;
+}
+
 /* Returns how many runs differ, each excused by a tie. */
 static int64_t runs_compare(struct check *check, const struct machine *machine,
                             const struct golden *golden)
 {
     int64_t differ = 0;
 
-    for (int64_t run = 0; run < golden->runs; run += CHECK_SANITIZED ? 5 : 1) {
+    for (int64_t run = 0; run < golden->runs; run++) {
+        if (!run_is_taken(golden, run))
+            continue;
         double *centers = golden_centers(golden, run);
         struct kmeans_params params = {.n_clusters = golden->clusters,
                                        .max_iter = 300,

@@ -132,6 +132,7 @@ static void round_compare(struct check *check, const struct data *data, struct b
 static void rounds_compare(struct check *check, const char *what, const struct data *data,
                            int64_t clusters, int64_t chunk_rows)
 {
+    const int64_t rounds = law_size(5, 3);
     struct machines machines = machines_open(check, threads);
 
     for (int m = 0; m < machines.count; m++) {
@@ -140,7 +141,7 @@ static void rounds_compare(struct check *check, const char *what, const struct d
         uint64_t seed = 3;
         check_note(check, "%s, %s", what, machines.machine[m].name);
         if (bench_open(check, &machines.machine[m], data, chunk_rows, clusters, &bench))
-            for (int round = 0; round < 5; round++) {
+            for (int64_t round = 0; round < rounds; round++) {
                 round_compare(check, data, &bench, centers, clusters);
                 for (int64_t i = 0; i < clusters * data->columns; i++)
                     centers[i] += 0.3 * fabs(centers[i]) * check_normal(&seed);
@@ -153,10 +154,11 @@ static void rounds_compare(struct check *check, const char *what, const struct d
 
 static void moved_sums_are_rebuilt_sums(struct check *check)
 {
-    struct data f32 = data_blobs(NUMBER_F32, 999, 13, 9, 4, 1);
-    struct data f64 = data_blobs(NUMBER_F64, 999, 6, 9, 4, 2);
-    struct data weighted = data_blobs(NUMBER_F64, 999, 6, 9, 4, 3);
-    struct data weighted_f32 = data_blobs(NUMBER_F32, 777, 9, 9, 4, 4);
+    const int64_t rows = law_size(999, 300);
+    struct data f32 = data_blobs(NUMBER_F32, rows, 13, 9, 4, 1);
+    struct data f64 = data_blobs(NUMBER_F64, rows, 6, 9, 4, 2);
+    struct data weighted = data_blobs(NUMBER_F64, rows, 6, 9, 4, 3);
+    struct data weighted_f32 = data_blobs(NUMBER_F32, law_size(777, 200), 9, 9, 4, 4);
 
     data_weigh(&weighted, 1);
     data_weigh(&weighted_f32, 2);
@@ -170,6 +172,19 @@ static void moved_sums_are_rebuilt_sums(struct check *check)
     data_free(&f64);
     data_free(&weighted);
     data_free(&weighted_f32);
+}
+
+/* More sums than a block of threads may keep for itself, and then more clusters too. */
+static void moved_sums_of_many_clusters_are_rebuilt_sums(struct check *check)
+{
+    struct data wide = data_blobs(NUMBER_F64, 170, 64, 9, 4, 5);
+    struct data many = data_blobs(NUMBER_F32, 2150, 2, 9, 4, 6);
+
+    data_weigh(&wide, 3);
+    rounds_compare(check, "weighted f64, 101 x 65 sums", &wide, 101, 50);
+    rounds_compare(check, "f32, 2100 x 3 sums", &many, 2100, 0);
+    data_free(&wide);
+    data_free(&many);
 }
 
 /* Halves that go to even, both signs, just under 2^L, ones that vanish. */
@@ -234,11 +249,12 @@ static void two_digits_are_one_integer(struct check *check)
     }
 }
 
-/* 2^22 rows at the maximum fill a digit to its last carry; 5 more go over it. */
+/* 2^22 rows at the maximum fill a digit to its last carry; 5 more go over it. The emulator's few thousand
+ * still carry out of the low digit, and are one tile and 5 rows. */
 static void four_million_terms_at_the_maximum_carry(struct check *check)
 {
     static const int most[] = {1, 2, 0};
-    const int64_t rows = ((int64_t)1 << 22) + 5;
+    const int64_t rows = ((int64_t)1 << law_size(22, 12)) + 5;
     struct machines machines = machines_open(check, most);
     struct data data = data_new(NUMBER_F32, rows, 1);
 
@@ -314,7 +330,7 @@ static void equal_rows_stay_put(struct check *check)
     struct machines machines = machines_open(check, one);
     uint64_t seed = 5;
 
-    for (int trial = 0; trial < 60; trial++) {
+    for (int64_t trial = 0; trial < law_size(60, 18); trial++) {
         struct data data = data_new(trial % 2 ? NUMBER_F32 : NUMBER_F64, 20 + trial, 3);
         for (int64_t i = 0; i < data.rows; i++)
             for (int64_t d = 0; d < 3; d++)
@@ -326,7 +342,7 @@ static void equal_rows_stay_put(struct check *check)
         struct kmeans_params params = {.n_clusters = 1, .max_iter = 3};
         struct kmeans_result got;
         for (int m = 0; m < machines.count; m++) {
-            check_note(check, "trial %d, %s", trial, machines.machine[m].name);
+            check_note(check, "trial %" PRId64 ", %s", trial, machines.machine[m].name);
             if (law_fit(check, &machines.machine[m], &data, 0, &params, &got))
                 for (int64_t d = 0; d < 3; d++)
                     check_equal_bits(check, got.centers[d], data_at(&data, 0, d));
@@ -396,8 +412,9 @@ static void a_far_row_of_its_own_does_not_blur_the_inertia(struct check *check)
     machines_close(&machines);
 }
 
-CHECKS(CLAIM(moved_sums_are_rebuilt_sums), CLAIM(terms_round_to_the_nearest_grid_point),
-       CLAIM(two_digits_are_one_integer), CLAIM(four_million_terms_at_the_maximum_carry),
+CHECKS(CLAIM(moved_sums_are_rebuilt_sums), CLAIM(moved_sums_of_many_clusters_are_rebuilt_sums),
+       CLAIM(terms_round_to_the_nearest_grid_point), CLAIM(two_digits_are_one_integer),
+       CLAIM(four_million_terms_at_the_maximum_carry),
        CLAIM(sums_that_were_read_can_be_written_back), CLAIM(equal_rows_stay_put),
        CLAIM(a_sentinel_does_not_blur_the_other_rows),
        CLAIM(a_far_row_of_its_own_does_not_blur_the_inertia))
