@@ -5,17 +5,6 @@
 #include "tests/kernels/claims.h"
 #include "tests/kernels/sample.h"
 
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 static const int64_t rows_of[] = {1, 15, 16, 17, 389, 4095, 4096, 4097};
 static const int64_t columns_of[] = {1, 2, 3, 7, 8, 16, 31, 32, 33, 64, 127, 128, 519};
 static const int64_t clusters_of[] = {1, 2, 15, 16, 17, 64, 128};
@@ -50,7 +39,7 @@ static bool too_dear(const int *at)
     double rows = (double)rows_of[at[ROWS]], columns = (double)columns_of[at[COLUMNS]];
     double tiles = (double)tiles_in(at), pairs = rows * columns * (double)clusters_of[at[CLUSTERS]];
 
-    return pairs > (SANITIZED ? 2e5 : 4.5e6) || tiles * columns > (SANITIZED ? 500 : 13000);
+    return pairs > (CHECK_SANITIZED ? 2e5 : 4.5e6) || tiles * columns > (CHECK_SANITIZED ? 500 : 13000);
 }
 
 static int new_pairs(const struct cover *cover, const int *at)
@@ -156,7 +145,7 @@ static void run_case(struct check *check, const int *at, int number)
 void cpu_gives_the_bytes_of_ref_on_hostile_data(struct check *check)
 {
     struct cover *cover = calloc(1, sizeof *cover);
-    int at[FACTORS], most = SANITIZED ? 60 : 1000;
+    int at[FACTORS], most = CHECK_SANITIZED ? 30 : 1000;
 
     cover->state = 20;
     while (cover->cases < most && next_case(cover, at))
@@ -170,7 +159,7 @@ void cpu_gives_the_bytes_of_ref_as_tuned_for_users(struct check *check)
     const struct layout layout = {
         .data = DATA_BLOBS,
         .seed = 7,
-        .shape = {SANITIZED ? 2000 : 20011, 24, 40, NUMBER_F32, false, 5, 8, RESIDENT}};
+        .shape = {CHECK_SANITIZED ? 2000 : 20011, 24, 40, NUMBER_F32, false, 5, 8, RESIDENT}};
     struct device *ref = device_of_ref();
     struct outcome want = {.pieces = 0};
     struct sample sample;
