@@ -105,12 +105,11 @@ int cuda_devices(struct device_info *info, int most, struct refusal *why)
         start_refused(code, "cudaGetDeviceCount", NULL, why);
         return 0;
     }
-    for (int i = 0; code == cudaSuccess && i < count && i < most; i++)
-        code = info_read(i, &info[i]);
-    if (code != cudaSuccess) {
-        start_refused(code, "cudaGetDeviceProperties", NULL, why);
-        return 0;
-    }
+    for (int i = 0; i < count && i < most; i++)
+        if (info_read(i, &info[i]) != cudaSuccess) {
+            cudaGetLastError();
+            info[i] = {}; /* it is there; open says what is wrong with it */
+        }
     if (count == 0)
         cuda_refuse(why, STATUS_NO_DEVICE, REASON_NO_DEVICE,
                     "the driver works and shows no device");
@@ -175,8 +174,8 @@ static int64_t tile_rows_asked(struct refusal *why)
  * as one thread fills pinned buffers. */
 static void speeds_expect(struct device *device, const struct cudaDeviceProp *properties)
 {
-    bool draws = properties->major == 12 || (properties->major == 8 && properties->minor > 0);
-    double lanes = draws ? 2 : 64; /* fp64 lanes of a processor: few on a card for graphics */
+    /* fp64 lanes of a processor: 8.0, 9.0 and 10.0 have many, 10.3 and cards for graphics few. */
+    double lanes = properties->major <= 10 && properties->minor == 0 ? 64 : 2;
 
     device->pair_ns = 2 / (0.5 * 1.5 * lanes * properties->multiProcessorCount);
     device->byte_ns = 0.1;
