@@ -46,6 +46,10 @@ def test_readme_lists_every_error() -> None:
     assert listed == {name for name in bary.errors.__all__ if name.endswith("Error")}
 
 
+# Run once, not once in each of several processes.
+one_run = pytest.mark.xdist_group("example")
+
+
 @pytest.fixture(scope="module")
 def ran(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, float]:
     """What the example printed, where it wrote, how long it took."""
@@ -62,6 +66,7 @@ def ran(server: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Pat
     return done.stdout, out, time.monotonic() - start
 
 
+@one_run
 def test_the_example_writes_all_it_promises(ran: tuple[str, Path, float]) -> None:
     said, out, _ = ran
     made = {path.name for path in out.iterdir()}
@@ -71,6 +76,7 @@ def test_the_example_writes_all_it_promises(ran: tuple[str, Path, float]) -> Non
         assert line in said
 
 
+@one_run
 def test_the_report_needs_no_other_file(ran: tuple[str, Path, float]) -> None:
     page = (ran[1] / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 2
@@ -78,6 +84,7 @@ def test_the_report_needs_no_other_file(ran: tuple[str, Path, float]) -> None:
     assert "10.24432/C5BW33" in page
 
 
+@one_run
 def test_the_example_finds_what_scikit_learn_finds(ran: tuple[str, Path, float]) -> None:
     example = runpy.run_path(str(EXAMPLE))
     lines = example["clean"](example["read"](example["DATA"]), example["Steps"]([]))

@@ -15,7 +15,8 @@ from reference import blobs
 from server import Server
 from wire import Client, model
 
-KILLS = int(os.environ.get("BARY_KILLS", "50"))
+KILLS = int(os.environ.get("BARY_KILLS", "50"))  # of all trials together
+TRIALS = 2  # servers beside each other
 SEED = int(os.environ.get("BARY_KILLS_SEED", "1"))
 
 
@@ -81,13 +82,15 @@ def must_be_tidy(state: Path, listed: int) -> None:
 
 
 @pytest.mark.kills
-def test_kills_lose_no_acknowledged_model(start: object) -> None:
-    chance = random.Random(SEED)
+@pytest.mark.parametrize("trial", range(TRIALS))
+def test_kills_lose_no_acknowledged_model(start: object, trial: int) -> None:
+    kills = (KILLS + trial) // TRIALS
+    chance = random.Random(SEED * TRIALS + trial)
     server: Server = start("--threads", "1", environment={"BARY_LIMITS_OBJECTS": "1000000"})
     kept: dict[str, bytes] = {}
     deleted: set[str] = set()
     begun: set[str] = set()
-    for kill in range(KILLS):
+    for kill in range(kills):
         writers = [Writer(server, i, kept, deleted) for i in range(3)]
         for writer in writers:
             writer.start()
@@ -104,8 +107,8 @@ def test_kills_lose_no_acknowledged_model(start: object) -> None:
         server.start()
         listed = must_hold(server, kept, deleted, begun)
         must_be_tidy(server.state, listed)
-    print(f"{KILLS} kills, {len(kept)} models acknowledged, {len(deleted)} deleted, seed {SEED}")
-    assert len(kept) > KILLS, "too few models were written for the trial to say anything"
+    print(f"{kills} kills, {len(kept)} models acknowledged, {len(deleted)} deleted, seed {SEED}, trial {trial}")
+    assert len(kept) > kills, "too few models were written for the trial to say anything"
 
 
 # Every point on the way of a model to the disk, each hit exactly.

@@ -88,10 +88,11 @@ def test_a_restart_keeps_models_and_forgets_datasets(own: tuple[object, Client])
 def test_a_damaged_model_is_said_to_be_and_harms_no_other(own: tuple[object, Client]) -> None:
     server, bary = own
     bary.fit(X, 4, model="good")
+    before = set(server.state.glob("models/*.model"))
     bary.fit(X, 4, model="bad")
     bary.close()
     server.stop()
-    file = max(server.state.glob("models/*.model"), key=lambda p: p.stat().st_mtime_ns)
+    (file,) = set(server.state.glob("models/*.model")) - before
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 0x40
     file.write_bytes(content)
@@ -107,10 +108,11 @@ def test_a_damaged_model_is_said_to_be_and_harms_no_other(own: tuple[object, Cli
 def test_a_model_whose_file_is_not_whole_is_listed_as_lost(own: tuple[object, Client], harm: str) -> None:
     server, bary = own
     bary.fit(X, 4, model="good")
+    before = set(server.state.glob("models/*.model"))
     bary.fit(X, 4, model="bad")
     bary.close()
     server.stop()
-    file = max(server.state.glob("models/*.model"), key=lambda p: p.stat().st_mtime_ns)
+    (file,) = set(server.state.glob("models/*.model")) - before
     content = file.read_bytes()
     file.unlink()
     if harm != "gone":
