@@ -60,7 +60,7 @@ const struct status_row *status_row_named(const char *name)
 char *real_print(double value, char text[32])
 {
     if (isnan(value)) /* a card keeps no sign of it, a CPU does: the sentence is the same */
-        return strcpy(text, "nan");
+        return memcpy(text, "nan", sizeof "nan");
     /* 15 digits bring back what people typed, 17 bring back every double. */
     for (int digits = 15; digits <= 17; digits++) {
         snprintf(text, 32, "%.*g", digits, value);
