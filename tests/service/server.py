@@ -18,6 +18,11 @@ BARYD = os.environ.get("BARYD", "")
 SLOWNESS = 10 if os.environ.get("BARY_SANITIZED") else 1
 
 
+def rows_for(rows: int) -> int:
+    """So many rows, or fewer where that takes as long."""
+    return 2 * rows // max(2, SLOWNESS)
+
+
 def crowding() -> float:
     """How many times slower things are because others use the machine: bounds in milliseconds stretch by it."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)) * SLOWNESS

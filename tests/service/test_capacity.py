@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import wire
 from reference import blobs
-from server import Server, crowding, until
+from server import Server, crowding, rows_for, until
 from wire import Client, array, dataset, fit_request, job, refused, t
 
 X = blobs(300, 2, 3)
@@ -183,7 +183,7 @@ def test_calls_beyond_the_limit_are_refused_and_nothing_hangs(start: object) -> 
 def test_two_fits_at_once_give_the_bits_of_each_alone(bary: Client) -> None:
     names = ("pair-a", "pair-b")
     for i, name in enumerate(names):
-        bary.store(np.random.default_rng(i).normal(size=(150_000, 6)).astype("float32"), name)
+        bary.store(np.random.default_rng(i).normal(size=(rows_for(150_000), 6)).astype("float32"), name)
     ask = {"max_iter": 25, "fixed_rounds": True, "random_state": 5}
     alone = [bary.fit(name, 12, wait=50, **ask).fit for name in names]
     made = [bary.clustering.Fit(fit_request(name, 12, **ask)).name for name in names]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import wire
 from reference import blobs
+from server import rows_for
 from wire import Client, array, chunk, crc32c, create_request, dataset, refused, t
 
 X = blobs(5000, 3, 4, seed=2)
@@ -285,7 +286,7 @@ def test_space_is_given_back(own: tuple[object, Client]) -> None:
 
 
 def test_a_pinned_dataset_lives_until_its_fit_ends(bary: Client) -> None:
-    data = np.random.default_rng(3).normal(size=(200_000, 8)).astype("float32")
+    data = np.random.default_rng(3).normal(size=(rows_for(200_000), 8)).astype("float32")
     bary.store(data, "pinned")
     job = bary.clustering.Fit(wire.fit_request("pinned", 16, max_iter=60, fixed_rounds=True))
     assert get(bary, "pinned").pins >= 1

@@ -227,22 +227,21 @@ def test_centers_and_labels_are_read_in_chunks_from_any_row(bary: Client, noise:
 
 
 def test_centers_too_big_for_a_message_are_read(bary: Client) -> None:
-    data = np.random.default_rng(8).normal(size=(12_000, 64)).astype("float32")
+    data = np.random.default_rng(8).normal(size=(300, 4000)).astype("float32")
     bary.store(data, "many-centers")
-    name = bary.clustering.Fit(fit_request("many-centers", 8000, max_iter=1, init=t.INIT_RANDOM, n_init=1, model="many-centers")).name
+    name = bary.clustering.Fit(fit_request("many-centers", 120, max_iter=1, init=t.INIT_RANDOM, n_init=1, model="many-centers")).name
     done = wait(bary, name)
     assert done.state == t.JOB_STATE_SUCCEEDED, done.error
     assert done.fit.centers_omitted
     assert not done.fit.HasField("cluster_centers")
     read = list(bary.job.Read(job.ReadJobRequest(name=name, array=job.JOB_ARRAY_CLUSTER_CENTERS), timeout=30))
     centers = np.vstack([array(r.values) for r in read])
-    assert centers.shape == (8000, 64)
+    assert len(read) > 1
+    assert centers.shape == (120, 4000)
     counted = bary.model.Get(wire.model.GetModelRequest(name="many-centers"))
     assert not counted.HasField("cluster_centers")
     labels = array(done.fit.labels)
-    sums = np.zeros((8000, 64))
-    np.add.at(sums, labels, data.astype("float64"))
-    assert np.bincount(labels, minlength=8000).tolist() == list(done.fit.sizes)
+    assert np.bincount(labels, minlength=120).tolist() == list(done.fit.sizes)
 
 
 def test_reading_a_live_job_is_refused(bary: Client, noise: str) -> None:
