@@ -138,9 +138,9 @@ def test_memory_stays_flat_over_many_calls(own: tuple[Server, Client]) -> None:
             with Client(server.tcp) as other:
                 other.server.GetServer(wire.server.GetServerRequest())
 
-    round_of_calls(100)
+    round_of_calls(50)
     memory, descriptors = server.memory(), server.descriptors()
-    round_of_calls(100)
+    round_of_calls(50)
     assert server.memory() < memory + (8 << 20)
     until(lambda: server.descriptors() <= descriptors + 2, "descriptors flat")
     assert server.metric("memory_reserved_bytes") == 0

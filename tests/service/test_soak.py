@@ -15,7 +15,7 @@ from reference import blobs
 from server import Server, until
 from wire import Client, dataset, fit_request, job, model
 
-MINUTES = float(os.environ.get("BARY_SOAK_MINUTES", "0.5"))
+MINUTES = float(os.environ.get("BARY_SOAK_MINUTES", "0.2"))
 SEED = int(os.environ.get("BARY_SOAK_SEED", "1"))
 SMALL = blobs(300, 3, 4, dtype="float32")
 LARGE = np.random.default_rng(0).normal(size=(60_000, 8)).astype("float32")
