@@ -132,7 +132,8 @@ static bool fit_arrays(struct arena *arena, const struct kmeans_result *fit, boo
         fit->labels && labels + (out->centers_omitted ? 0 : centers) > INLINE_BYTES_MAX;
     if (fit->labels && wanted && !out->labels_omitted)
         out->labels = matrix_new(arena, BARY__V1__DTYPE__DTYPE_I32, fit->rows, 0, fit->labels);
-    if (fit->n_clusters <= SIZES_MAX) {
+    out->sizes_omitted = fit->n_clusters > SIZES_MAX;
+    if (!out->sizes_omitted) {
         out->sizes = fit->sizes;
         out->n_sizes = (size_t)fit->n_clusters;
     }
@@ -158,8 +159,9 @@ static Bary__V1__FitResult *fit_new(struct arena *arena, const struct principal 
     out->label_fingerprint = (ProtobufCBinaryData){sizeof fit->fingerprint, fingerprint};
     out->inertia = fit->inertia;
     out->n_iter = fit->n_iter;
+    out->history_omitted = fit->history && fit->n_iter > HISTORY_MAX;
     out->history = fit->history;
-    out->n_history = fit->history && fit->n_iter <= HISTORY_MAX ? (size_t)fit->n_iter : 0;
+    out->n_history = fit->history && !out->history_omitted ? (size_t)fit->n_iter : 0;
     out->stop = (Bary__V1__StopReason)fit->stop;
     out->random_state = fit->random_state;
     out->numerics_version = NUMERICS_VERSION;
@@ -184,7 +186,8 @@ static Bary__V1__EvaluateResult *evaluate_new(struct arena *arena, const struct 
         return NULL;
     out->inertia = result->inertia.inertia;
     out->rows = result->rows;
-    if (result->n_clusters <= SIZES_MAX) {
+    out->sizes_omitted = result->n_clusters > SIZES_MAX;
+    if (!out->sizes_omitted) {
         out->inertia_per_cluster = result->inertia.per_cluster;
         out->n_inertia_per_cluster = result->inertia.per_cluster ? (size_t)result->n_clusters : 0;
         out->sizes = result->inertia.sizes;

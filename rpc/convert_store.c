@@ -88,11 +88,13 @@ static bool model_fill(struct arena *arena, const struct model *model, bool whol
         if (!out->cluster_centers)
             return false;
     }
-    if (model->n_clusters <= SIZES_MAX && model->sizes) {
+    out->sizes_omitted = model->sizes && model->n_clusters > SIZES_MAX;
+    if (model->sizes && !out->sizes_omitted) {
         out->sizes = model->sizes;
         out->n_sizes = (size_t)model->n_clusters;
     }
-    if (model->column_names && names_fit(model)) {
+    out->column_names_omitted = model->column_names && !names_fit(model);
+    if (model->column_names && !out->column_names_omitted) {
         out->column_names = model->column_names;
         out->n_column_names = (size_t)model->columns;
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import server
 import wire
 from reference import blobs, distances, inertia_of, labels_of, lloyd
 from wire import Client, array, clustering, fit_request, matrix, refused, t
@@ -126,6 +127,31 @@ def test_max_iter_stops_and_labels_still_belong_to_the_centers(bary: Client) -> 
     got = fitted(bary.fit(noise, 9, random_state=1, max_iter=2, tol=0.0))
     assert (got.n_iter, got.stop) == (2, t.STOP_REASON_MAX_ITER)
     np.testing.assert_array_equal(array(got.labels), labels_of(noise, array(got.cluster_centers)))
+
+
+def test_what_is_left_out_of_a_reply_is_said_so(bary: Client) -> None:
+    few = fitted(bary.fit(X[:20], 2, random_state=1, max_iter=32_768, fixed_rounds=True, history=True))
+    assert (len(few.history), few.history_omitted) == (32_768, False)
+    many = fitted(bary.fit(X[:20], 2, random_state=1, max_iter=32_769, fixed_rounds=True, history=True))
+    assert (len(many.history), many.history_omitted) == (0, True)
+    for columns, omitted in ((4096, False), (4097, True)):
+        names = [f"{c:062d}" for c in range(columns)]  # 64 bytes each in the message
+        table = table_of(dict.fromkeys(names, np.arange(3, dtype="float32")))
+        model = fitted(bary.fit(table, 1, random_state=1, model=f"named-{columns}")).model
+        got = bary.model.Get(wire.model.GetModelRequest(name=model))
+        assert got.column_names_omitted == omitted
+        assert list(got.column_names) == ([] if omitted else names)
+
+
+@pytest.mark.skipif(server.SLOWNESS > 1, reason="four billion distances")
+def test_clusters_beyond_a_reply_have_no_sizes_and_it_says_so(bary: Client) -> None:
+    line = np.arange(65_537, dtype="float32")[:, None]
+    got = fitted(bary.fit(line, len(line), random_state=1, max_iter=1, init=t.INIT_RANDOM, n_init=1, model="line"))
+    assert got.sizes_omitted
+    assert not got.sizes
+    counted = bary.model.Get(wire.model.GetModelRequest(name="line"))
+    assert counted.sizes_omitted
+    assert not counted.sizes
 
 
 def test_history_holds_the_inertia_of_each_round_and_falls(bary: Client) -> None:
