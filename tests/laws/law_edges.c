@@ -36,13 +36,14 @@ static void one_cluster_is_the_mean(struct check *check)
 
 static void as_many_clusters_as_rows_leave_nothing(struct check *check)
 {
+    const int64_t k = law_size(37, 15);
     struct machines machines = machines_open(check, threads);
-    struct data data = data_blobs(NUMBER_F32, 37, 3, 5, 2, 1);
+    struct data data = data_blobs(NUMBER_F32, k, 3, 5, 2, 1);
 
     for (int m = 0; m < machines.count; m++)
         for (int init = INIT_KMEANS_PLUS_PLUS; init <= INIT_RANDOM; init++) {
             struct kmeans_params params = {
-                .n_clusters = 37, .max_iter = 300, .init = (enum init)init};
+                .n_clusters = k, .max_iter = 300, .init = (enum init)init};
             struct kmeans_result got;
             check_note(check, "%s, init %d", machines.machine[m].name, init);
             if (law_fit(check, &machines.machine[m], &data, 0, &params, &got)) {
@@ -235,8 +236,9 @@ static void values_and_weights_out_of_range_are_named(struct check *check)
 static void weights_of_one_are_no_weights(struct check *check)
 {
     struct machines machines = machines_open(check, threads);
-    struct data plain = data_blobs(NUMBER_F32, 300, 5, 6, 3, 5), ones = data_copy(&plain);
-    struct kmeans_params params = {.n_clusters = 7, .max_iter = 60, .history = true};
+    struct data plain = data_blobs(NUMBER_F32, law_size(300, 70), 5, 6, 3, 5),
+                ones = data_copy(&plain);
+    struct kmeans_params params = {.n_clusters = 7, .max_iter = law_size(60, 5), .history = true};
     struct kmeans_result want, got;
 
     ones.weight = malloc((size_t)ones.rows * sizeof *ones.weight);

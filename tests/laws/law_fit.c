@@ -263,6 +263,8 @@ static void sizes_and_fingerprint_are_right(struct check *check, const struct ma
 
     (void)machine, (void)task;
     for (int64_t i = 0; i < data->rows; i++) {
+        if (!check_true(check, result->labels[i] >= 0 && result->labels[i] < result->n_clusters))
+            break;
         if (data->weight && data->weight[i] == 0)
             continue;
         sizes[result->labels[i]]++;

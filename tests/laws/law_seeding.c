@@ -227,7 +227,7 @@ static void picks_compare(struct check *check, const char *what, const struct da
     int64_t *want = malloc((size_t)clusters * sizeof *want);
     int64_t *got = malloc((size_t)clusters * sizeof *got);
 
-    for (int64_t trial = 0; trial < law_size(6, 3); trial++) {
+    for (int64_t trial = 0; trial < law_size(6, 2); trial++) {
         struct brute brute = brute_new(data, (uint64_t)trial * 0x100000001u);
         brute.run = (uint32_t)trial % 3;
         brute_pick(&brute, clusters, want);
@@ -255,17 +255,18 @@ static void picks_compare(struct check *check, const char *what, const struct da
 
 static void plus_plus_is_brute_force_pick_by_pick(struct check *check)
 {
-    struct data f64 = data_blobs(NUMBER_F64, law_size(211, 90), 3, 8, 1, 1);
-    struct data f32 = data_blobs(NUMBER_F32, law_size(180, 70), 9, 8, 1, 2);
-    struct data weighted = data_blobs(NUMBER_F64, law_size(190, 80), 4, 8, 1, 3);
-    struct data integers = data_new(NUMBER_F32, law_size(150, 60), 2); /* ties, few distinct rows */
+    struct data f64 = data_blobs(NUMBER_F64, law_size(211, 50), 3, 8, 1, 1);
+    struct data f32 = data_blobs(NUMBER_F32, law_size(180, 60), 9, 8, 1, 2);
+    struct data weighted = data_blobs(NUMBER_F64, law_size(190, 45), 4, 8, 1, 3);
+    struct data integers = data_new(NUMBER_F32, law_size(150, 40), 2); /* ties, few distinct rows */
 
     data_weigh(&weighted, 8);
     for (int64_t i = 0; i < 2 * integers.rows; i++)
         data_set(&integers, i / 2, i % 2, (double)(i * i % 3));
-    picks_compare(check, "f64", &f64, 10, INIT_KMEANS_PLUS_PLUS, brute_plus_plus);
-    picks_compare(check, "f32", &f32, law_size(25, 12), INIT_KMEANS_PLUS_PLUS, brute_plus_plus);
-    picks_compare(check, "weighted", &weighted, 9, INIT_KMEANS_PLUS_PLUS, brute_plus_plus);
+    picks_compare(check, "f64", &f64, law_size(10, 6), INIT_KMEANS_PLUS_PLUS, brute_plus_plus);
+    picks_compare(check, "f32", &f32, law_size(25, 8), INIT_KMEANS_PLUS_PLUS, brute_plus_plus);
+    picks_compare(check, "weighted", &weighted, law_size(9, 5), INIT_KMEANS_PLUS_PLUS,
+                  brute_plus_plus);
     picks_compare(check, "one", &weighted, 1, INIT_KMEANS_PLUS_PLUS, brute_plus_plus);
     picks_compare(check, "integers", &integers, 7, INIT_KMEANS_PLUS_PLUS, brute_plus_plus);
     data_free(&f64);
@@ -276,7 +277,7 @@ static void plus_plus_is_brute_force_pick_by_pick(struct check *check)
 
 static void random_rows_are_brute_force_pick_by_pick(struct check *check)
 {
-    struct data plain = data_blobs(NUMBER_F32, law_size(211, 60), 3, 8, 1, 1);
+    struct data plain = data_blobs(NUMBER_F32, law_size(211, 50), 3, 8, 1, 1);
     struct data ones = data_copy(&plain), weighted = data_copy(&plain);
 
     data_weigh(&weighted, 8);
@@ -401,7 +402,7 @@ static void pairs_count(struct check *check, const struct data *data, enum init 
         if (!seeded_rows(check, &machines.machine[1], &view.matrix, data->weight, &params, row,
                          NULL))
             break;
-        if (seed < 40 && seeded_rows(check, machine_tested(&machines), &view.matrix, data->weight,
+        if (seed < 20 && seeded_rows(check, machine_tested(&machines), &view.matrix, data->weight,
                                      &params, there, NULL))
             check_equal_bytes(check, there, row, sizeof row);
         seen[row[0] * CELL_ROWS + row[1]]++;
