@@ -219,13 +219,13 @@ static __global__ void __launch_bounds__(WARP, 1)
         name, facts_kernel<T, V>, FACTS_THREADS, FACTS_BLOCKS, sizeof(struct facts_shared) \
     }
 static const struct kernel<struct facts_arguments> facts[] = {
-    FACTS_KERNEL("facts f32", float, 1), FACTS_KERNEL("facts f64", double, 1),
-        FACTS_KERNEL("facts f32 by 4", float, 4), FACTS_KERNEL("facts f64 by 2", double, 2)
+    FACTS_KERNEL("facts_f32", float, 1), FACTS_KERNEL("facts_f64", double, 1),
+        FACTS_KERNEL("facts_by_4_f32", float, 4), FACTS_KERNEL("facts_by_2_f64", double, 2)
 };
 static const struct kernel<struct facts_arguments> located[] = {
-    {"facts located f32", located_kernel<float>, WARP, 1, 0},
+    {"located_f32", located_kernel<float>, WARP, 1, 0},
     {
-        "facts located f64", located_kernel<double>, WARP, 1, 0
+        "located_f64", located_kernel<double>, WARP, 1, 0
     }
 };
 

@@ -122,8 +122,8 @@ static __global__ void __launch_bounds__(FITS_THREADS, FITS_BLOCKS)
 /* ---- launcher ---- */
 
 static const struct kernel<struct fits_arguments> fits_table[] = {
-    {"fits f32", fits_kernel<float>, FITS_THREADS, FITS_BLOCKS, SHARED_BYTES_MOST},
-        {"fits f64", fits_kernel<double>, FITS_THREADS, FITS_BLOCKS, SHARED_BYTES_MOST},
+    {"fits_f32", fits_kernel<float>, FITS_THREADS, FITS_BLOCKS, SHARED_BYTES_MOST},
+        {"fits_f64", fits_kernel<double>, FITS_THREADS, FITS_BLOCKS, SHARED_BYTES_MOST},
 };
 
 void fits_kernels(struct kernel_list *list)

@@ -150,10 +150,10 @@ static __global__ void __launch_bounds__(MOMENTS_THREADS, MOMENTS_BLOCKS)
 }
 
 static const struct kernel<struct moments_arguments> moments[] = {
-    {"moments f32", moments_kernel<float>, MOMENTS_THREADS, MOMENTS_BLOCKS,
+    {"moments_f32", moments_kernel<float>, MOMENTS_THREADS, MOMENTS_BLOCKS,
      sizeof(struct moments_shared)},
     {
-        "moments f64", moments_kernel<double>, MOMENTS_THREADS, MOMENTS_BLOCKS,
+        "moments_f64", moments_kernel<double>, MOMENTS_THREADS, MOMENTS_BLOCKS,
             sizeof(struct moments_shared)
     }
 };

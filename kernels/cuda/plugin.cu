@@ -1,13 +1,10 @@
 /* plugin.cu - the table, and the one symbol that leaves the plug-in. */
 #include "kernels/cuda/plugin.h"
 
-#define TEXT_OF(x) #x
-#define TEXT(x) TEXT_OF(x)
-
 /* In the order of struct backend. */
 const struct backend backend_cuda = {
     BACKEND_ABI,       sizeof(struct backend),
-    CUDA_BACKEND_NAME, "cuda " TEXT(CUDART_VERSION) "; " CUDA_TARGETS "; not yet run on a GPU",
+    CUDA_BACKEND_NAME, "cuda " CUDA_RELEASE "; " CUDA_TARGETS,
     cuda_devices,      cuda_open,
     cuda_close,        cuda_describe,
     cuda_failure,      cuda_plan,

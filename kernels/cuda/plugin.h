@@ -4,7 +4,10 @@
 
 #include "kernels/cuda/work.h"
 
-/* Set by the build: architectures of the machine code and PTX in the plug-in, its name and revision. */
+/* Set by the build: CUDA's release, architectures of the machine code and PTX in the plug-in, its name. */
+#ifndef CUDA_RELEASE
+#define CUDA_RELEASE "emulated"
+#endif
 #ifndef CUDA_TARGETS
 #define CUDA_TARGETS "no machine code"
 #endif

@@ -105,9 +105,9 @@ static __global__ void __launch_bounds__(STRIP_ROWS,
 /* ---- launchers ---- */
 
 static const struct kernel<struct take_arguments> take_kernels[] = {
-    {"seed_take f32", seed_take_kernel<float>, STRIP_ROWS, STRIP_BLOCKS,
+    {"seed_take_f32", seed_take_kernel<float>, STRIP_ROWS, STRIP_BLOCKS,
      sizeof(struct take_shared<float>)},
-        {"seed_take f64", seed_take_kernel<double>, STRIP_ROWS, STRIP_BLOCKS,
+        {"seed_take_f64", seed_take_kernel<double>, STRIP_ROWS, STRIP_BLOCKS,
          sizeof(struct take_shared<double>)},
 };
 
@@ -120,9 +120,9 @@ static const struct kernel<struct take_arguments> take_kernels[] = {
 /* By the number of candidates, then by the number type. */
 static const int try_counts[] = {TRY_FEW, TRY_MANY, TRY_MOST};
 static const struct kernel<struct try_arguments> try_kernels[] = {
-    TRY_ROW("seed_try f32 4", float, TRY_FEW), TRY_ROW("seed_try f64 4", double, TRY_FEW),
-        TRY_ROW("seed_try f32 8", float, TRY_MANY), TRY_ROW("seed_try f64 8", double, TRY_MANY),
-        TRY_ROW("seed_try f32 16", float, TRY_MOST), TRY_ROW("seed_try f64 16", double, TRY_MOST),
+    TRY_ROW("seed_try_4_f32", float, TRY_FEW), TRY_ROW("seed_try_4_f64", double, TRY_FEW),
+        TRY_ROW("seed_try_8_f32", float, TRY_MANY), TRY_ROW("seed_try_8_f64", double, TRY_MANY),
+        TRY_ROW("seed_try_16_f32", float, TRY_MOST), TRY_ROW("seed_try_16_f64", double, TRY_MOST),
 };
 
 void seed_kernels(struct kernel_list *list)

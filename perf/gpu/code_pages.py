@@ -112,10 +112,10 @@ def instructions(plugin: str) -> dict[tuple[str, str, str], Counter[str]]:
 
 def compiler(plugin: str) -> str:
     """nvcc's version, as the plug-in's table tells it."""
-    match = re.search(rb"cuda (\d+); ", Path(plugin).read_bytes())
+    match = re.search(rb"cuda (\d+\.\d+); ", Path(plugin).read_bytes())
     if not match:
         raise SystemExit(f"{plugin} names no CUDA version")
-    return f"{int(match[1]) // 1000}.{int(match[1]) % 1000 // 10}"
+    return match[1].decode()
 
 
 def arranged(keys: list[tuple[str, str, str]]) -> tuple[list[str], list[tuple[str, str, str]]]:

@@ -368,7 +368,7 @@ static void a_failed_kernel_is_named_when_asked(struct check *check)
     played("CUEMU_FAIL", "launch:2:719"); /* the first fills the seeding distances */
     check_equal_i64(check, live(&life, device, values), STATUS_DEVICE_LOST);
     backend->failure(device, &why);
-    check_true(check, strncmp(why.text, "facts f32: code 719, ", 21) == 0);
+    check_true(check, strncmp(why.text, "facts_f32: code 719, ", 21) == 0);
     life_end(&life);
     backend->close(&device);
     played_no_more("CUEMU_FAIL");

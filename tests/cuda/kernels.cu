@@ -1,9 +1,22 @@
 /* kernels.cu - what the plug-in's kernels ask of a card: one line each, for perf/gpu/resources.txt. It
- * fails if a kernel asks for more than every card since sm_80 has, or two have one name. */
+ * fails if a kernel asks for more than every card since sm_80 has, or two have one name, or one is not
+ * named as kernels/cuda/README.md says. */
 #include <stdio.h>
 #include <string.h>
 
 #include "kernels/cuda/plugin.h"
+
+/* Lower-case words, digits among them, with single underscores between. */
+static bool named_well(const char *name)
+{
+    char last = '_';
+
+    for (; *name; last = *name++)
+        if (!(*name >= 'a' && *name <= 'z') && !(*name >= '0' && *name <= '9') &&
+            !(*name == '_' && last != '_'))
+            return false;
+    return last != '_';
+}
 
 static const char *fault_of(const struct kernel_list &list, int at)
 {
@@ -15,6 +28,8 @@ static const char *fault_of(const struct kernel_list &list, int at)
         return "no processor holds so many threads";
     if (row.shared > SHARED_BYTES_MOST)
         return "its shared memory is more than a block may have everywhere";
+    if (!named_well(row.name))
+        return "its name is not words with underscores between";
     for (int i = 0; i < at; i++)
         if (strcmp(list.row[i].name, row.name) == 0)
             return "another kernel has its name";
