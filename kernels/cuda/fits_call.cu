@@ -53,7 +53,7 @@ static struct problem_time problem_time(const struct device *device, const struc
 
     return {pass * (1 + runs * (seeding + rounds + 1)) +
                 runs * rounds * FITS_ROUND_NS / device->processors,
-            pass * device->processors * runs * (seeding + most + 1)};
+            pass * device->processors * runs * (seeding + most + 1) + runs * most * FITS_ROUND_NS};
 }
 
 /* No call can be stopped while a problem runs, so one whose rounds could take FITS_WORST_NS is refused.
