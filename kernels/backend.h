@@ -215,7 +215,8 @@ struct backend {
     const char *name;  /* "ref", "cpu", "cuda" */
     const char *build; /* compiler, flags, targets: for GetServer */
 
-    /* Devices. devices: how many; 0 with the reason. Describes up to `most` into info. why may be NULL. */
+    /* Devices. devices: how many; 0 with the reason. Describes up to `most` into info. why may be NULL. One
+     * that is busy or broken counts: open says so, and each that is busy is tried again by itself. */
     int (*devices)(struct device_info *info, int most, struct refusal *why);
     enum status (*open)(int index, const struct device_options *options, struct device **out,
                         struct refusal *why);
@@ -249,7 +250,8 @@ struct backend {
     enum status (*moments)(struct work *work, struct block *block, int64_t first, int64_t count,
                            int64_t column, int64_t columns, struct moments *out);
 
-    /* Fixes the grid of this work; before the first assign with sums, seed or inertia. Copied. */
+    /* Fixes the grid of this work; before the first assign with sums, seed, inertia or
+     * farthest. Copied. */
     enum status (*grid_set)(struct work *work, const struct grid *grid);
 
     /* Packs centers (shape.clusters x columns, fp64) for the passes of a round; resets `assigned`. */

@@ -58,21 +58,22 @@ static __global__ void __launch_bounds__(MOVED_THREADS, MOVED_BLOCKS)
     moved_kernel(const __grid_constant__ struct moves m)
 {
     auto &s = *block_shared<struct moved_shared>();
-    int64_t count = (int64_t)*m.count, step = (int64_t)gridDim.x * MOVED_THREADS;
+    int64_t count = moves_count(m), step = (int64_t)gridDim.x * MOVED_THREADS;
     long long word[4] = {0, 0, 0, 0};
 
     for (int k = (int)threadIdx.x; k < MOVED_BINS; k += MOVED_THREADS)
         s.enters[k] = s.leaves[k] = 0;
     __syncthreads();
     for (int64_t i = (int64_t)blockIdx.x * MOVED_THREADS + threadIdx.x; i < count; i += step) {
-        const struct moved_row moved = m.moved[i];
-        int32_t label = m.view.label[moved.row];
-        words_add(word, m.view.row + moved.row, label, 1);
-        bin_add(s.enters, m.sums.enters, label, m.clusters);
-        if (moved.old < 0)
+        const struct move move = move_load(m, i);
+        if (move.enters < 0)
             continue;
-        words_add(word, m.view.row + moved.row, moved.old, -1);
-        bin_add(s.leaves, m.sums.leaves, moved.old, m.clusters);
+        words_add(word, m.view.row + move.row, move.enters, 1);
+        bin_add(s.enters, m.sums.enters, move.enters, m.clusters);
+        if (move.leaves < 0)
+            continue;
+        words_add(word, m.view.row + move.row, move.leaves, -1);
+        bin_add(s.leaves, m.sums.leaves, move.leaves, m.clusters);
     }
     UNROLL
     for (int i = 0; i < 4; i++) {
@@ -102,17 +103,17 @@ static __device__ __forceinline__ long long table_value(const struct table_word 
 /* The term of one column of a moved row. */
 template <class T>
 static __device__ __forceinline__ void tables_take(struct tables &s, const struct moves &m,
-                                                   const struct moved_row &moved, int column)
+                                                   const struct move &move, int column)
 {
     int columns = (int)m.view.columns + 1;
-    struct digits term = moved_term<T>(m, moved.row, column);
-    int enters = m.view.label[moved.row] * columns + column;
+    struct digits term = moved_term<T>(m, move.row, column);
+    int enters = move.enters * columns + column;
 
     table_add(s.hi[enters], term.hi);
     table_add(s.lo[enters], term.lo);
-    if (moved.old < 0)
+    if (move.leaves < 0)
         return;
-    int leaves = moved.old * columns + column;
+    int leaves = move.leaves * columns + column;
     table_add(s.hi[leaves], -term.hi);
     table_add(s.lo[leaves], -term.lo);
 }
@@ -122,7 +123,7 @@ static __global__ void __launch_bounds__(TABLE_THREADS, TABLE_BLOCKS)
     tables_kernel(const __grid_constant__ struct moves m)
 {
     auto &s = *block_shared<struct tables>();
-    int64_t count = (int64_t)*m.count;
+    int64_t count = moves_count(m);
     int columns = (int)m.view.columns + 1, sums = m.clusters * columns;
 
     for (int i = (int)threadIdx.x; i < sums; i += TABLE_THREADS)
@@ -131,8 +132,11 @@ static __global__ void __launch_bounds__(TABLE_THREADS, TABLE_BLOCKS)
     for (int64_t first = (int64_t)blockIdx.x * TABLE_ROWS; first < count;
          first += (int64_t)gridDim.x * TABLE_ROWS) {
         int rows = count - first < TABLE_ROWS ? (int)(count - first) : TABLE_ROWS;
-        for (int i = (int)threadIdx.x; i < rows * columns; i += TABLE_THREADS)
-            tables_take<T>(s, m, m.moved[first + i / columns], i % columns);
+        for (int i = (int)threadIdx.x; i < rows * columns; i += TABLE_THREADS) {
+            const struct move move = move_load(m, first + i / columns);
+            if (move.enters >= 0)
+                tables_take<T>(s, m, move, i % columns);
+        }
     }
     __syncthreads();
     for (int i = (int)threadIdx.x; i < sums; i += TABLE_THREADS) {

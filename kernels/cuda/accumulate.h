@@ -17,6 +17,27 @@ struct moves {
     struct moved_order order;
 };
 
+/* A moved row as the sums take it; enters -1: it is none. */
+struct move {
+    int32_t row, enters, leaves; /* leaves -1: it was in no cluster */
+};
+static __device__ __forceinline__ struct move move_load(const struct moves &m, int64_t i)
+{
+    const struct moved_row moved = m.moved[i];
+
+    if (!index_holds(m.view, moved.row, m.view.count) ||
+        (moved.old >= 0 && !index_holds(m.view, moved.old, m.clusters)))
+        return {0, -1, -1};
+    return {moved.row, view_label(m.view, moved.row), moved.old};
+}
+/* How many there are. */
+static __device__ __forceinline__ int64_t moves_count(const struct moves &m)
+{
+    int64_t count = (int64_t)*m.count;
+
+    return index_holds(m.view, count, m.view.count + 1) ? count : 0;
+}
+
 /* Rows of a tile left and entered clusters: sums, weights, counts and fingerprint follow. *count of
  * work->assign.moved are moved; they are at most TILE_ROWS_MOST. */
 enum status accumulate(struct work *work, const struct view &view, const unsigned long long *count);

@@ -35,6 +35,15 @@ enum status cuda_check(struct device *device, cudaError_t code, const char *call
     return STATUS_DEVICE_LOST;
 }
 
+enum status device_wrong(struct device *device, const char *what)
+{
+    if (device->failure.reason == REASON_NONE) {
+        device->failure.reason = REASON_DEVICE_WRONG;
+        snprintf(device->failure.text, sizeof device->failure.text, "%s", what);
+    }
+    return STATUS_DEVICE_LOST;
+}
+
 enum status device_enter(struct device *device)
 {
     if (device->failure.reason != REASON_NONE)

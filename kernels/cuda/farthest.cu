@@ -51,7 +51,7 @@ static __global__ void __launch_bounds__(STRIP_ROWS, STRIP_BLOCKS)
          first += (int64_t)gridDim.x * STRIP_ROWS) {
         int64_t row = first + threadIdx.x;
         bool exists = row < a.view.count;
-        int32_t label = exists ? a.view.label[row] : -1;
+        int32_t label = exists ? view_label(a.view, row) : -1;
         bool takes_part = label >= 0 && view_weight(a.view, row) > 0;
         double sum = 0;
         for (int64_t column = 0; column < a.view.columns; column += STRIP_COLUMNS) {
@@ -191,9 +191,19 @@ static __global__ void __launch_bounds__(FAR_THREADS, FAR_BLOCKS)
         if (key == 0 || !taken)
             continue;
         int64_t at = (int64_t)atomicAdd(count, 1ull);
+        if (!index_holds(a.view, at, a.wanted))
+            continue;
         a.state.batch->found[at] = {key, row, view_weight(a.view, row), a.view.label[row]};
         a.state.key[row] = 0;
     }
+}
+
+/* How many rows the last selection took. */
+static __device__ __forceinline__ int batch_count(const struct far_arguments &a)
+{
+    int64_t count = a.state.batch->count;
+
+    return index_holds(a.view, count, (int64_t)a.wanted + 1) ? (int)count : 0;
 }
 
 /* The batch and its rows' values go to the slot: a block a row. */
@@ -202,10 +212,13 @@ static __global__ void __launch_bounds__(FAR_THREADS, FAR_BLOCKS)
     far_values_kernel(const __grid_constant__ struct far_arguments a)
 {
     const struct far_batch &batch = *a.state.batch;
+    int64_t count = batch_count(a);
 
     if (blockIdx.x == 0 && threadIdx.x == 0)
-        a.batch->count = batch.count;
-    for (int64_t i = blockIdx.x; i < batch.count; i += gridDim.x) {
+        a.batch->count = count;
+    for (int64_t i = blockIdx.x; i < count; i += gridDim.x) {
+        if (!index_holds(a.view, batch.found[i].row, a.view.count))
+            continue;
         if (threadIdx.x == 0)
             a.batch->found[i] = batch.found[i];
         for (int64_t d = threadIdx.x; d < a.view.columns; d += FAR_THREADS)
@@ -237,10 +250,11 @@ static __global__ void __launch_bounds__(FAR_THREADS, FAR_BLOCKS)
 {
     auto &taken = *block_shared<struct far_taken>();
     const struct far_batch &batch = *a.state.batch;
-    int count = (int)batch.count;
+    int count = batch_count(a);
 
     for (int i = (int)threadIdx.x; i < count; i += FAR_THREADS)
-        taken.key[i] = batch.found[i].key;
+        taken.key[i] =
+            index_holds(a.view, batch.found[i].row, a.view.count) ? batch.found[i].key : 0;
     __syncthreads();
     for (int64_t row = (int64_t)blockIdx.x * FAR_THREADS + threadIdx.x; row < a.view.count;
          row += (int64_t)gridDim.x * FAR_THREADS) {
@@ -255,14 +269,14 @@ static __global__ void __launch_bounds__(FAR_THREADS, FAR_BLOCKS)
 
 enum { DISTANCE = 0, VALUES = 2, DROP = 4, START = 6, COUNT, NARROW, COLLECT };
 static const struct kernel<struct far_arguments> far_table[] = {
-    {"far_distance f32", far_distance_kernel<float>, STRIP_ROWS, STRIP_BLOCKS,
+    {"far_distance_f32", far_distance_kernel<float>, STRIP_ROWS, STRIP_BLOCKS,
      sizeof(struct strip<float>)},
-        {"far_distance f64", far_distance_kernel<double>, STRIP_ROWS, STRIP_BLOCKS,
+        {"far_distance_f64", far_distance_kernel<double>, STRIP_ROWS, STRIP_BLOCKS,
          sizeof(struct strip<double>)},
-        {"far_values f32", far_values_kernel<float>, FAR_THREADS, FAR_BLOCKS, 0},
-        {"far_values f64", far_values_kernel<double>, FAR_THREADS, FAR_BLOCKS, 0},
-        {"far_drop f32", far_drop_kernel<float>, FAR_THREADS, FAR_BLOCKS, sizeof(struct far_taken)},
-        {"far_drop f64", far_drop_kernel<double>, FAR_THREADS, FAR_BLOCKS,
+        {"far_values_f32", far_values_kernel<float>, FAR_THREADS, FAR_BLOCKS, 0},
+        {"far_values_f64", far_values_kernel<double>, FAR_THREADS, FAR_BLOCKS, 0},
+        {"far_drop_f32", far_drop_kernel<float>, FAR_THREADS, FAR_BLOCKS, sizeof(struct far_taken)},
+        {"far_drop_f64", far_drop_kernel<double>, FAR_THREADS, FAR_BLOCKS,
          sizeof(struct far_taken)},
         {"far_start", far_start_kernel, FAR_THREADS, 1, 0},
         {"far_count", far_count_kernel, FAR_THREADS, FAR_BLOCKS, sizeof(struct far_bins)},
@@ -319,6 +333,31 @@ static void batch_order(const struct far_batch *batch, int *order)
     }
 }
 
+/* What the host goes on with: rows and clusters that exist, values and weights that the grid holds. */
+static bool found_holds(const struct work *work, const struct far_found *found,
+                        const double *values, int64_t rows)
+{
+    bool holds = found->row >= 0 && found->row < rows && found->label >= 0 &&
+                 found->label < work->shape.clusters &&
+                 ldexp(found->weight, -work->weight_exponent) <= 1;
+
+    for (int64_t d = 0; d < work->shape.columns; d++)
+        holds &= fabs(values[d]) * work->host_scale[d].down <= 1;
+    return holds;
+}
+
+/* False: the card counted or named what cannot be. */
+static bool batch_holds(const struct work *work, const struct far_batch *batch, int most,
+                        int64_t rows)
+{
+    const double *values = reinterpret_cast<const double *>(batch + 1);
+    bool holds = batch->count >= 0 && batch->count <= most;
+
+    for (int64_t i = 0; holds && i < batch->count; i++)
+        holds = found_holds(work, &batch->found[i], values + i * work->shape.columns, rows);
+    return holds;
+}
+
 static void far_fold(struct work *work, const void *result, const struct folded *to)
 {
     const struct far_batch *batch = static_cast<const struct far_batch *>(result);
@@ -328,6 +367,10 @@ static void far_fold(struct work *work, const void *result, const struct folded 
     struct far_row row = {};
     int order[FAR_ROWS_MOST];
 
+    if (!batch_holds(work, batch, turn->batch, to->count)) {
+        device_wrong(work->device, "a row is named as far that cannot be");
+        return;
+    }
     batch_order(batch, order);
     for (int i = 0; i < batch->count; i++) {
         const struct far_found *found = &batch->found[order[i]];

@@ -338,6 +338,28 @@ out:
     return status;
 }
 
+/* Each problem ended in a way that there is, with labels of clusters that it has. */
+static bool outputs_hold(const struct fits_call *call)
+{
+    static const enum status ends[] = {STATUS_OK,           STATUS_TOO_FEW_ROWS,
+                                       STATUS_NON_FINITE,   STATUS_ROW_OUT_OF_RANGE,
+                                       STATUS_OUT_OF_RANGE, STATUS_EMPTY_CLUSTER};
+    const struct fits *fits = call->fits;
+    bool hold = true;
+
+    for (int64_t p = 0; hold && p < fits->problems; p++) {
+        int64_t row = fits->row[p], clusters = fits->center[p + 1] - fits->center[p];
+        if (fits->refused && fits->refused[p])
+            continue;
+        hold = false;
+        for (enum status end : ends)
+            hold |= call->found.result[p].status == end;
+        hold &= labels_hold(call->found.labels + (row - call->first_row), fits->row[p + 1] - row,
+                            clusters);
+    }
+    return hold;
+}
+
 /* Outputs of refused problems stay as they were. */
 static void outputs_give(const struct fits_call *call, struct fits_out *out)
 {
@@ -389,6 +411,9 @@ enum status cuda_fits(struct device *device, const struct fits *fits, struct fit
         if (tasks_limit(&call))
             TRY(tasks_run(&call, &region));
         TRY(outputs_download(&call, &region));
+        if (!outputs_hold(&call))
+            TRY(device_wrong(device,
+                             "a small fit ended with labels of no cluster, or in no known way"));
         outputs_give(&call, out);
     }
 out:

@@ -54,7 +54,7 @@ static __global__ void __launch_bounds__(STRIP_ROWS, INERTIA_BLOCKS)
         int64_t row = first + threadIdx.x;
         bool here = row < a.view.count;
         double w = here ? view_weight(a.view, row) : 0;
-        int32_t label = here && w > 0 ? a.view.label[row] : -1;
+        int32_t label = here && w > 0 ? view_label(a.view, row) : -1;
         const double *center = label < 0 ? NULL : a.centers + label * a.view.columns;
         struct digits term = fixed_term(w * own_distance(s, a.view, first, center), a.L);
         if (label < 0)

@@ -45,13 +45,24 @@ int64_t labels_slot_bytes(const struct shape *shape)
     return labels > row ? labels : row;
 }
 
+bool labels_hold(const int32_t *label, int64_t count, int64_t clusters)
+{
+    bool hold = true;
+
+    for (int64_t i = 0; i < count; i++)
+        hold &= label[i] >= -1 && label[i] < clusters;
+    return hold;
+}
+
 static void labels_fold(struct work *work, const void *result, const struct folded *to)
 {
     int32_t *out = (int32_t *)to->out[0];
     int64_t from = (int64_t)(intptr_t)to->out[1]; /* the row of out[0] */
 
-    (void)work;
-    memcpy(out + (to->first - from), result, (size_t)to->count * sizeof *out);
+    if (labels_hold(static_cast<const int32_t *>(result), to->count, work->shape.clusters))
+        memcpy(out + (to->first - from), result, (size_t)to->count * sizeof *out);
+    else
+        device_wrong(work->device, "a label is of no cluster");
 }
 
 enum status cuda_labels_read(struct work *work, struct block *block, int64_t first, int64_t count,

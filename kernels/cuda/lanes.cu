@@ -97,8 +97,13 @@ static enum status slot_settle(struct work *work, struct slot *slot)
         return STATUS_OK;
     CUDA_TRY(work->device, cudaEventSynchronize(slot->done));
     slot->busy = false;
-    if (slot->fn)
-        slot->fn(work, slot->host, &slot->to);
+    if (!slot->fn)
+        return STATUS_OK;
+    if (slot->host->wrong)
+        return device_wrong(work->device, "a kernel met an index that no kernel writes");
+    slot->fn(work, slot->host + 1, &slot->to);
+    if (work->device->failure.reason != REASON_NONE) /* the fold says so */
+        return STATUS_DEVICE_LOST;
 out:
     return status;
 }
@@ -156,6 +161,7 @@ static struct view view_of(const struct work *work, const struct block *block, i
     view.row = block->rows.first + first;
     view.count = count;
     view.columns = work->shape.columns;
+    view.clusters = (int32_t)work->shape.clusters;
     return view;
 }
 
@@ -167,13 +173,17 @@ enum status tile_open(struct work *work, struct block *block, const struct pass 
     enum status status;
 
     assert(first >= 0 && count > 0 && first <= block->rows.count - count);
-    assert(count <= work->tile_rows && pass->slot_bytes <= work->slot_bytes);
+    assert(count <= work->tile_rows);
+    assert(sizeof(struct slot_head) + pass->slot_bytes <= work->slot_bytes);
     turn.slot = &work->slot[work->slot_at];
     turn.first = first;
     turn.view = view_of(work, block, first, count);
+    turn.view.wrong = &turn.slot->device->wrong;
     TRY(slot_settle(work, turn.slot));
     if (pass->slot_bytes > 0)
-        CUDA_TRY(device, cudaMemsetAsync(turn.slot->device, 0, pass->slot_bytes, device->compute));
+        CUDA_TRY(device,
+                 cudaMemsetAsync(turn.slot->device, 0, sizeof(struct slot_head) + pass->slot_bytes,
+                                 device->compute));
     if (pass->values && work->shape.residency == STREAMED) {
         TRY(stage(work, block, first, count, &turn.staging));
         turn.view.values = turn.staging->values;
@@ -193,7 +203,8 @@ enum status tile_close(struct work *work, struct block *block, const struct pass
     if (status == STATUS_DEVICE_LOST)
         return status;
     if (status == STATUS_OK && pass->slot_bytes > 0)
-        CUDA_TRY(device, cudaMemcpyAsync(slot->host, slot->device, pass->slot_bytes,
+        CUDA_TRY(device, cudaMemcpyAsync(slot->host, slot->device,
+                                         sizeof(struct slot_head) + pass->slot_bytes,
                                          cudaMemcpyDeviceToHost, device->compute));
     if (turn->staging)
         CUDA_TRY(device, cudaEventRecord(turn->staging->done, device->compute));

@@ -15,7 +15,24 @@ struct refine_arguments {
     const struct pair *pair;
     double *distance;
     const struct gemm_count *found;
+    int64_t pairs_most;
 };
+
+/* How many pairs there are; 0 if their list ran full. */
+static __device__ __forceinline__ int64_t pairs_count(const struct refine_arguments &a)
+{
+    int64_t pairs = a.found->full ? 0 : a.found->pairs;
+
+    return index_holds(a.to.view, pairs, a.pairs_most + 1) ? pairs : 0;
+}
+static __device__ __forceinline__ struct pair pair_load(const struct refine_arguments &a, int64_t i)
+{
+    const struct pair pair = a.pair[i];
+    bool holds = index_holds(a.to.view, pair.row, a.count) &&
+                 index_holds(a.to.view, pair.center, a.to.view.clusters);
+
+    return holds ? pair : (struct pair){-1, -1};
+}
 
 template <class T>
 struct pairs_shared {
@@ -49,6 +66,7 @@ pair_distance(struct pairs_shared<T> &s, const struct view &view, const double *
         __syncthreads();
         pairs_gather(s, view, column);
         __syncthreads();
+        UNROLL_4
         for (int d = 0; center && d < here; d++) {
             double t = (double)s.value[threadIdx.x][d] - center[column + d];
             sum = __fma_rn(t, t, sum);
@@ -62,12 +80,12 @@ static __global__ void __launch_bounds__(REFINE_THREADS, REFINE_BLOCKS)
     pairs_kernel(const __grid_constant__ struct refine_arguments a)
 {
     auto &s = *block_shared<struct pairs_shared<T>>();
-    int64_t pairs = a.found->full ? 0 : a.found->pairs;
+    int64_t pairs = pairs_count(a);
 
     for (int64_t first = (int64_t)blockIdx.x * REFINE_THREADS; first < pairs;
          first += (int64_t)gridDim.x * REFINE_THREADS) {
         int64_t i = first + threadIdx.x;
-        const struct pair pair = i < pairs ? a.pair[i] : (struct pair){-1, -1};
+        const struct pair pair = i < pairs ? pair_load(a, i) : (struct pair){-1, -1};
         const double *center = pair.row < 0 ? NULL : a.centers + pair.center * a.to.view.columns;
         /* Nobody reads the rows of the last pairs: what they gathered went through a barrier. */
         s.row[threadIdx.x] = pair.row < 0 ? -1 : a.first + pair.row;
@@ -82,8 +100,12 @@ static __device__ __forceinline__ struct nearest open_nearest(const struct refin
                                                               const struct open_row &open)
 {
     struct nearest best = {__longlong_as_double(0x7ff0000000000000), 0};
+    int64_t end = (int64_t)open.first + open.count;
 
-    for (int i = open.first; i < open.first + open.count; i++)
+    if (!index_holds(a.to.view, open.first, end + 1) ||
+        !index_holds(a.to.view, end, a.pairs_most + 1))
+        return best;
+    for (int64_t i = open.first; i < end; i++)
         best = nearer(best, {a.distance[i], a.pair[i].center});
     return best;
 }
@@ -124,7 +146,8 @@ enum status refine(struct work *work, const struct settle &to, int64_t first, in
 {
     const struct gemm_state *gemm = &work->assign.gemm;
     const struct refine_arguments arguments = {
-        to, first, count, work->centers, gemm->open, gemm->pair, gemm->distance, gemm->count};
+        to,         first,          count,       work->centers,   gemm->open,
+        gemm->pair, gemm->distance, gemm->count, gemm->pairs_most};
     enum status status;
 
     TRY(launch(work, refine_table[number_index(work)], tiles_of(gemm->pairs_most, REFINE_THREADS),

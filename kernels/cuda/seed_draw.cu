@@ -113,7 +113,7 @@ static __device__ void chunk_find(const struct draw_arguments &a, struct find_sh
     }
     struct running sums = running_sums(own, s.scratch);
     if (threadIdx.x == 0) {
-        s.chunk = -1;
+        s.chunk = s.row = -1;
         s.rest = rest - sums.whole;
     }
     __syncthreads();
@@ -235,10 +235,14 @@ enum status cuda_seed_total(struct work *work, struct block *block, int64_t firs
     });
 }
 
-static void find_fold(struct work *, const void *result, const struct folded *to)
+static void find_fold(struct work *work, const void *result, const struct folded *to)
 {
     const struct seed_search *search = static_cast<const struct seed_search *>(result);
 
+    if (search->found == FOUND_HERE && (search->row < 0 || search->row >= to->count)) {
+        device_wrong(work->device, "a draw hit a row that its tile does not have");
+        return;
+    }
     *static_cast<int128 *>(to->out[0]) = search->rest;
     if (search->found == FOUND_HERE)
         *static_cast<int64_t *>(to->out[1]) = to->first + search->row;

@@ -47,18 +47,17 @@ static __device__ __forceinline__ int32_t place_next(int32_t *next, int32_t labe
 static __global__ void __launch_bounds__(MOVED_THREADS, MOVED_BLOCKS)
     scatter_kernel(const __grid_constant__ struct moves m)
 {
-    int64_t count = (int64_t)*m.count, step = (int64_t)gridDim.x * MOVED_THREADS;
+    int64_t count = moves_count(m), step = (int64_t)gridDim.x * MOVED_THREADS;
 
     for (int64_t first = (int64_t)blockIdx.x * MOVED_THREADS; first < count; first += step) {
         int64_t i = first + threadIdx.x;
         bool here = i < count;
-        int32_t label = here ? m.view.label[m.moved[i].row] : -1;
-        int32_t old = here ? m.moved[i].old : -1;
-        int32_t place = place_next(m.order.next, label);
-        if (here)
+        const struct move move = here ? move_load(m, i) : (struct move){0, -1, -1};
+        int32_t place = place_next(m.order.next, move.enters);
+        if (move.enters >= 0 && index_holds(m.view, place, 2 * m.view.count))
             m.order.entry[place] = (int32_t)(2 * i);
-        place = place_next(m.order.next, old);
-        if (old >= 0)
+        place = place_next(m.order.next, move.leaves);
+        if (move.leaves >= 0 && index_holds(m.view, place, 2 * m.view.count))
             m.order.entry[place] = (int32_t)(2 * i + 1);
     }
 }
@@ -73,10 +72,12 @@ segments_load(struct segments_shared &s, const struct moves &m, int64_t first, i
 {
     for (int i = (int)threadIdx.x; i < count; i += SEGMENT_THREADS) {
         int32_t entry = m.order.entry[first + i];
-        const struct moved_row moved = m.moved[entry >> 1];
-        s.row[i] = moved.row;
-        s.label[i] = entry & 1 ? moved.old : m.view.label[moved.row];
-        s.sign[i] = entry & 1 ? -1 : 1;
+        bool holds = index_holds(m.view, entry >> 1, m.view.count);
+        const struct move move = holds ? move_load(m, entry >> 1) : (struct move){0, -1, -1};
+        int32_t label = entry & 1 ? move.leaves : move.enters;
+        s.row[i] = move.row;
+        s.label[i] = label < 0 ? 0 : label;
+        s.sign[i] = label < 0 ? 0 : entry & 1 ? -1 : 1;
     }
 }
 
@@ -137,7 +138,8 @@ static __global__ void __launch_bounds__(SEGMENT_THREADS, SEGMENT_BLOCKS)
     segments_kernel(const __grid_constant__ struct moves m)
 {
     auto &s = *block_shared<struct segments_shared>();
-    int64_t count = *m.order.count, columns = m.view.columns + 1;
+    int64_t entries = *m.order.count, columns = m.view.columns + 1;
+    int64_t count = index_holds(m.view, entries, 2 * m.view.count + 1) ? entries : 0;
     const struct segments_cut cut = segments_cut(columns);
     int group = (int)threadIdx.x / cut.across;
 

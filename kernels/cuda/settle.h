@@ -57,8 +57,9 @@ settle_moved(const struct settle &to, const bool (&moved)[EACH], const int64_t (
         return;
     UNROLL
     for (int i = 0; i < EACH; i++) {
-        if (moved[i])
-            to.moved[at + (unsigned)__popc(mask[i] & below)] = {(int32_t)row[i], old[i]};
+        int64_t place = (int64_t)at + __popc(mask[i] & below);
+        if (moved[i] && index_holds(to.view, place, to.view.count))
+            to.moved[place] = {(int32_t)row[i], old[i]};
         at += (unsigned)__popc(mask[i]);
     }
 }

@@ -3,6 +3,7 @@
 #define BARY_KERNELS_CUDA_TUNING_H
 
 #define UNROLL _Pragma("unroll")
+#define UNROLL_4 _Pragma("unroll 4") /* where nvcc does so only when little surrounds the loop */
 
 constexpr int WARP = 32;
 constexpr int FULL_WARP = -1;               /* the mask of every collective */

@@ -42,6 +42,7 @@ static int64_t slot_bytes_of(const struct shape *shape)
     bytes = larger(bytes, facts_slot_bytes(shape));
     bytes = larger(bytes, moments_slot_bytes(shape));
     bytes = larger(bytes, labels_slot_bytes(shape));
+    bytes += (int64_t)sizeof(struct slot_head);
     return (bytes + LINE - 1) & ~(int64_t)(LINE - 1);
 }
 
@@ -71,7 +72,8 @@ static void carve_work(struct carver *carver, struct work *work)
     carve(carver, &work->scale, d, 1);
     carve(carver, &work->exponent, d, 1);
     for (int i = 0; i < SLOTS; i++)
-        work->slot[i].device = carve_bytes(carver, (int64_t)work->slot_bytes, 1, 1);
+        work->slot[i].device =
+            static_cast<struct slot_head *>(carve_bytes(carver, (int64_t)work->slot_bytes, 1, 1));
     for (int i = 0; work->shape.residency == STREAMED && i < 2; i++)
         work->staging[i].values =
             carve_bytes(carver, work->tile_rows, d, value_bytes(&work->shape));
@@ -158,7 +160,8 @@ static enum status memory_take(struct device *device, struct work *work)
     carve_work(&carver, work);
     assert(carver.used == work->region_bytes);
     for (int i = 0; i < SLOTS; i++)
-        work->slot[i].host = work->pinned + (size_t)i * work->slot_bytes;
+        work->slot[i].host =
+            reinterpret_cast<struct slot_head *>(work->pinned + (size_t)i * work->slot_bytes);
 out:
     return status;
 }

@@ -26,6 +26,12 @@
 
 enum { SLOTS = TILES_AHEAD + 1 };
 
+/* In front of each slot's results, and brought back with them. */
+struct slot_head {
+    unsigned wrong; /* not 0: a kernel met an index that no kernel writes */
+    unsigned unused[3];
+};
+
 /* Rows of a tile as a kernel sees them; part of a kernel's arguments. */
 struct view {
     const void *values;   /* count x columns, on a 16-byte line if a row is; NULL: not asked for */
@@ -34,6 +40,8 @@ struct view {
     double *seed; /* m_i; NULL without candidates */
     int64_t row;  /* number of the first row in the whole data */
     int64_t count, columns;
+    int32_t clusters;
+    unsigned *wrong; /* the slot's: index_holds raises it */
 };
 
 /* A pinned buffer that an upload goes through, and when it may be filled again. */
@@ -70,10 +78,11 @@ struct folded {
     struct block *block;
     int64_t first, count; /* the tile, in the block */
 };
+/* Of numbers that cannot be it says device_wrong. */
 typedef void fold(struct work *work, const void *result, const struct folded *to);
 
 struct slot {
-    void *device, *host; /* work->slot_bytes each; host is pinned */
+    struct slot_head *device, *host; /* work->slot_bytes each, results behind; host is pinned */
     cudaEvent_t done;
     bool busy;
     size_t bytes;
@@ -163,6 +172,26 @@ static __device__ __forceinline__ double view_weight(const struct view &view, in
     return view.weight ? view.weight[row] : 1.0;
 }
 
+/* What an earlier kernel left in memory is checked before it leads anywhere. False: no kernel writes such
+ * an index, so the card computes wrongly; the host hears of it with the tile, and the caller goes on
+ * without. */
+static __device__ __forceinline__ bool index_holds(const struct view &view, int64_t index,
+                                                   int64_t count)
+{
+    bool holds = index >= 0 && index < count;
+
+    if (!holds)
+        atomicExch(view.wrong, 1u);
+    return holds;
+}
+/* A row's label as an index of clusters; -1: none. */
+static __device__ __forceinline__ int32_t view_label(const struct view &view, int64_t row)
+{
+    int32_t label = view.label[row];
+
+    return label >= 0 && index_holds(view, label, view.clusters) ? label : -1;
+}
+
 /* A kernel takes one struct by value: template <class T> __global__ void
  * __launch_bounds__(THREADS, BLOCKS) name_kernel(const __grid_constant__ struct name_arguments a). */
 template <class Arguments>
@@ -214,6 +243,8 @@ int64_t labels_slot_bytes(const struct shape *shape);
 /* STATUS_OK; or what a code of CUDA means: OUT_OF_MEMORY, BUG (our arguments; harmless), DEVICE_LOST (the
  * device keeps call, code and words, and is never touched again). */
 enum status cuda_check(struct device *device, cudaError_t code, const char *call);
+/* The card gave what no kernel gives: DEVICE_LOST from here on, for the reason DEVICE_WRONG. */
+enum status device_wrong(struct device *device, const char *what);
 /* DEVICE_LOST if it is lost or the process is a fork; else makes it this thread's device. */
 enum status device_enter(struct device *device);
 
@@ -295,7 +326,7 @@ enum status pass_run(struct work *work, struct block *block, int64_t first, int6
         status =
             tile_open(work, block, &pass, first, end - first < most ? end - first : most, &turn);
         if (status == STATUS_OK)
-            status = tile_close(work, block, &pass, &turn, queue(turn.view, turn.slot->device));
+            status = tile_close(work, block, &pass, &turn, queue(turn.view, turn.slot->device + 1));
     }
     return status;
 }
@@ -341,6 +372,8 @@ enum status cuda_labels_write(struct work *work, struct block *block, int64_t fi
                               const int32_t *labels);
 enum status cuda_sums_read(struct work *work, struct sums *out);
 enum status cuda_sums_write(struct work *work, const struct sums *in);
+/* Each is -1 or a cluster. */
+bool labels_hold(const int32_t *label, int64_t count, int64_t clusters);
 enum status cuda_seed_reset(struct work *work, struct block *block, double value);
 enum status cuda_seed_mark(struct work *work, struct block *block, int64_t row, double value);
 enum status cuda_gather(struct work *work, struct block *block, int64_t row, double *out);

@@ -218,11 +218,13 @@ static void same_lists(struct check *check, struct pair *pair, int most, int64_t
 /* Labels of the nearest center, or by row number: then twins differ in their distance. */
 static void labels_set(struct check *check, struct pair *pair, const double *centers, bool strange)
 {
+    const struct grid grid = {.column = (const int32_t[]){9, 9}, .weight = 2};
     int32_t *label = calloc((size_t)pair->shape.rows, sizeof *label);
 
     for (int64_t r = 0; r < pair->shape.rows; r++)
         label[r] = pair->rows.weight[r] < 0 ? -1 : (int32_t)(r % 3 == 1);
     for (int i = 0; i < 2; i++) {
+        pair->backend[i]->grid_set(pair->work[i], &grid);
         pair->backend[i]->begin(pair->work[i], centers);
         if (strange)
             pair->backend[i]->labels_write(pair->work[i], pair->block[i], 0, pair->shape.rows,

@@ -20,6 +20,7 @@ static struct bench *open_changed(struct check *check, struct bench *bench, stru
     sample_init(sample, &layout);
     if (change)
         change(sample->values, spread);
+    sample_grid(sample);
     check_note(check, "%s", backend->name);
     if (!bench_open(check, bench, backend, device, sample, 997, 997))
         abort();

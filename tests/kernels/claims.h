@@ -54,7 +54,8 @@
     CLAIM(a_plugin_fits_small_problems_as_ref_does)        \
     CLAIM(a_plugin_says_which_problems_are_small)          \
     CLAIM(a_plugin_sums_rows_of_many_clusters)             \
-    CLAIM(a_plugin_looks_at_no_rows_of_an_empty_block)
+    CLAIM(a_plugin_looks_at_no_rows_of_an_empty_block)     \
+    CLAIM(a_plugin_on_a_wrong_card_stays_within_bounds)
 
 #define DECLARE(name) void name(struct check *check);
 KERNEL_CLAIMS(DECLARE)

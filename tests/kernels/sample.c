@@ -135,7 +135,7 @@ static void fill_weights(struct sample *sample, uint64_t *state)
     }
 }
 
-static void choose_grid(struct sample *sample)
+void sample_grid(struct sample *sample)
 {
     const struct shape *shape = &sample->layout.shape;
     double heaviest = 0;
@@ -179,7 +179,7 @@ void sample_init(struct sample *sample, const struct layout *layout)
         sample->weight = guarded_new((size_t)shape->rows * sizeof(double));
         fill_weights(sample, &state);
     }
-    choose_grid(sample);
+    sample_grid(sample);
 }
 
 void sample_deinit(struct sample *sample)

@@ -45,6 +45,8 @@ struct sample {
     struct grid grid;
 };
 void sample_init(struct sample *sample, const struct layout *layout);
+/* The grid that the data choose; again, after they were changed. */
+void sample_grid(struct sample *sample);
 void sample_deinit(struct sample *sample);
 double sample_value(const struct sample *sample, int64_t row, int64_t column);
 
