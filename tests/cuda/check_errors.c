@@ -111,6 +111,25 @@ static void a_card_describes_itself(struct check *check)
     played_no_more("CUEMU_DEVICES");
 }
 
+/* Only open refuses a card, so one that cannot be asked yet keeps its number, and its turn to be tried again. */
+static void a_card_that_does_not_describe_itself_counts(struct check *check)
+{
+    const struct backend *backend = nothing_to_test(check) ? NULL : played("CUEMU_DEVICES", "3");
+    struct device_info info[3];
+    struct refusal why = {REASON_NONE, ""};
+
+    if (!backend)
+        return;
+    played("CUEMU_FAIL", "device:3:46"); /* the count, the first card, the second */
+    check_equal_i64(check, backend->devices(info, 3, &why), 3);
+    check_equal_i64(check, why.reason, REASON_NONE);
+    check_equal_text(check, info[0].name, "cuemu");
+    check_equal_text(check, info[1].name, "");
+    check_equal_text(check, info[2].name, "cuemu");
+    unsetenv("CUEMU_DEVICES");
+    played_no_more("CUEMU_FAIL");
+}
+
 enum { ROWS = 70, COLUMNS = 3, CLUSTERS = 4 };
 
 /* A tile of 15 ms is worked out before anything was measured, so a card must not be taken for another. */
@@ -453,6 +472,7 @@ static void a_batch_that_fails_wrote_nothing(struct check *check)
 }
 
 CHECKS(CLAIM(a_start_that_fails_says_why), CLAIM(a_card_describes_itself),
+       CLAIM(a_card_that_does_not_describe_itself_counts),
        CLAIM(a_card_with_few_fp64_lanes_is_expected_to_be_slow),
        CLAIM(a_card_that_dies_at_any_call_is_lost_in_peace), CLAIM(memory_that_lacks_is_harmless),
        CLAIM(a_refused_launch_is_harmless), CLAIM(a_forked_process_notices),

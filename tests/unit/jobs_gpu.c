@@ -177,6 +177,20 @@ static void a_busy_device_is_tried_again(struct check *check)
     gpu_close(check, &scene);
 }
 
+static void every_busy_device_is_tried_again(struct check *check)
+{
+    struct scene scene = {.limits = limits_default()};
+
+    scene.limits.device_retry_s = 1;
+    if (!gpu_open(check, &scene, "devices=3 open=DEVICE_BUSY*3"))
+        return;
+    for (int d = 0; d < 3; d++)
+        check_equal_text(check, device_of(&scene, d).reason_name, "DEVICE_BUSY");
+    for (int d = 0; d < 3; d++)
+        check_true(check, await_device(&scene, d, "OK"));
+    gpu_close(check, &scene);
+}
+
 static void a_device_that_hangs_in_open_does_not_keep_the_server(struct check *check)
 {
     struct scene scene = {.limits = limits_default()};
@@ -226,5 +240,6 @@ CHECKS(CLAIM(jobs_run_where_they_end_first), CLAIM(a_placement_is_honored),
        CLAIM(what_a_device_cannot_hold_steps_down_its_ladder),
        CLAIM(a_device_without_memory_after_all_is_stepped_down_too),
        CLAIM(all_rungs_without_memory_end_on_the_cpu), CLAIM(a_busy_device_is_tried_again),
+       CLAIM(every_busy_device_is_tried_again),
        CLAIM(a_device_that_hangs_in_open_does_not_keep_the_server),
        CLAIM(a_device_that_refuses_says_why))
