@@ -49,11 +49,12 @@ elseif(BARY_SANITIZE)
     message(FATAL_ERROR "BARY_SANITIZE is '${BARY_SANITIZE}'; known are address, thread")
 endif()
 
-# Hundreds of programs of tests are linked: gold takes a quarter of the time.
+# Hundreds of programs of tests are linked: gold takes a quarter of the time. (A library of gold's exports the
+# ends of its sections.)
 find_program(BARY_GOLD ld.gold)
 mark_as_advanced(BARY_GOLD)
 if(BARY_SANITIZE AND BARY_GOLD)
-    target_link_options(bary_flags INTERFACE -fuse-ld=gold)
+    target_link_options(bary_flags INTERFACE $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-fuse-ld=gold>)
 endif()
 
 # bary_library(NAME FOLDERS a b LINKS x y): one library of all .c files of its folders.

@@ -23,7 +23,8 @@ static const struct meaning meanings[] = {
     {46, REASON_DEVICE_BUSY, STATUS_NO_DEVICE},  {98, REASON_WRONG_ARCH, STATUS_NO_DEVICE},
     {100, REASON_NO_DEVICE, STATUS_NO_DEVICE},   {101, REASON_NO_DEVICE, STATUS_NO_DEVICE},
     {209, REASON_WRONG_ARCH, STATUS_NO_DEVICE},  {218, REASON_WRONG_ARCH, STATUS_NO_DEVICE},
-    {222, REASON_WRONG_ARCH, STATUS_NO_DEVICE}};
+    {221, REASON_WRONG_ARCH, STATUS_NO_DEVICE},  {222, REASON_WRONG_ARCH, STATUS_NO_DEVICE},
+    {223, REASON_WRONG_ARCH, STATUS_NO_DEVICE}};
 
 static struct meaning meaning_of(cudaError_t code)
 {
@@ -290,7 +291,7 @@ void cuda_close(struct device **device)
 
     if (!device || !*device)
         return;
-    alive = device_enter(*device) == STATUS_OK;
+    alive = device_leave(*device) == STATUS_OK;
     gemm_library_free(&(*device)->gemm, alive);
     if (alive)
         lanes_end(*device);

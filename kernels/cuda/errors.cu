@@ -58,6 +58,13 @@ enum status device_enter(struct device *device)
     return cuda_check(device, cudaSetDevice(device->index), "cudaSetDevice");
 }
 
+enum status device_leave(struct device *device)
+{
+    if (device->failure.reason != REASON_DEVICE_WRONG || getpid() != device->owner)
+        return device_enter(device);
+    return cudaSetDevice(device->index) == cudaSuccess ? STATUS_OK : STATUS_DEVICE_LOST;
+}
+
 void cuda_failure(const struct device *device, struct refusal *out)
 {
     *out = device->failure;

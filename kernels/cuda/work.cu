@@ -197,7 +197,7 @@ enum status region_give(struct device *device, char *region, size_t bytes)
 
     if (!region)
         return STATUS_OK;
-    TRY(device_enter(device));
+    TRY(device_leave(device));
     CUDA_TRY(device, cudaMemsetAsync(region, 0, bytes, device->compute));
     CUDA_TRY(device, cudaStreamSynchronize(device->compute));
     CUDA_TRY(device, cudaFree(region));
@@ -238,7 +238,7 @@ static enum status work_end(struct work *work)
     struct device *device = work->device;
     enum status status;
 
-    TRY(device_enter(device));
+    TRY(device_leave(device));
     CUDA_TRY(device, cudaStreamSynchronize(device->copy));
     CUDA_TRY(device, cudaStreamSynchronize(device->compute));
     events_end(work);

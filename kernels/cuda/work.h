@@ -247,6 +247,8 @@ enum status cuda_check(struct device *device, cudaError_t code, const char *call
 enum status device_wrong(struct device *device, const char *what);
 /* DEVICE_LOST if it is lost or the process is a fork; else makes it this thread's device. */
 enum status device_enter(struct device *device);
+/* The same before something is given back: a card that is lost for its results alone still takes it. */
+enum status device_leave(struct device *device);
 
 #define TRY(call)                \
     do {                         \

@@ -39,7 +39,8 @@ static bool too_dear(const int *at)
     double rows = (double)rows_of[at[ROWS]], columns = (double)columns_of[at[COLUMNS]];
     double tiles = (double)tiles_in(at), pairs = rows * columns * (double)clusters_of[at[CLUSTERS]];
 
-    return pairs > (CHECK_SANITIZED ? 2e5 : 4.5e6) || tiles * columns > (CHECK_SANITIZED ? 500 : 13000);
+    return pairs > (CHECK_SANITIZED ? 2e5 : 4.5e6) ||
+           tiles * columns > (CHECK_SANITIZED ? 500 : 13000);
 }
 
 static int new_pairs(const struct cover *cover, const int *at)

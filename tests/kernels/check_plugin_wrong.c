@@ -192,9 +192,8 @@ static int wrong_all(struct check *check, const struct scene *scene, bool weight
     return lost;
 }
 
-void a_plugin_on_a_wrong_card_stays_within_bounds(struct check *check)
+void a_wrong_card_stays_within_bounds(struct check *check)
 {
-    static const char *const seeds[] = {"1", "2"};
     int lost = 0;
 
     if (!tested_side(0, &(struct device *){NULL})) {
@@ -205,8 +204,8 @@ void a_plugin_on_a_wrong_card_stays_within_bounds(struct check *check)
         check_skip(check, "only the emulator plays a wrong card");
         return;
     }
-    for (int i = 0; i < 3 * (CHECK_SANITIZED ? 1 : 2); i++)
-        lost += wrong_all(check, &scenes[i % 3], i % 2, seeds[i / 3]);
+    for (int i = 0; i < 3; i++)
+        lost += wrong_all(check, &scenes[i], i % 2, "1");
     check_true(check, lost >= 3); /* else no bit met an index, and nothing was asked */
     unsetenv("CUEMU_SEED");
     replay(NULL, "1");

@@ -47,15 +47,15 @@
     CLAIM(a_draw_finds_its_row_in_any_chunk)               \
     CLAIM(candidates_of_any_number_are_tried)              \
     CLAIM(far_twins_make_way_in_selections_of_any_size)    \
-    CLAIM(a_plugin_multiplies_and_gives_the_bytes_of_ref)  \
-    CLAIM(a_plugin_proves_what_a_product_leaves_open)      \
-    CLAIM(a_plugin_does_without_a_product)                 \
-    CLAIM(a_plugin_trusts_no_product_beyond_its_gamma)     \
+    CLAIM(a_product_gives_the_bytes_of_ref)                \
+    CLAIM(what_a_product_leaves_open_is_proved)            \
+    CLAIM(rows_are_labeled_without_a_product_too)          \
+    CLAIM(no_product_is_trusted_beyond_its_gamma)          \
     CLAIM(a_plugin_fits_small_problems_as_ref_does)        \
     CLAIM(a_plugin_says_which_problems_are_small)          \
     CLAIM(a_plugin_sums_rows_of_many_clusters)             \
     CLAIM(a_plugin_looks_at_no_rows_of_an_empty_block)     \
-    CLAIM(a_plugin_on_a_wrong_card_stays_within_bounds)
+    CLAIM(a_wrong_card_stays_within_bounds)
 
 #define DECLARE(name) void name(struct check *check);
 KERNEL_CLAIMS(DECLARE)
