@@ -44,7 +44,8 @@ void device_lost(struct worker *worker, const struct refusal *why)
     if (why->reason == REASON_NONE)
         worker->refusal =
             (struct refusal){.reason = REASON_DEVICE_LOST, .text = "its backend gives no reason"};
-    atomic_store(&worker->state, WORKER_SUSPECT);
+    atomic_store(&worker->state, worker->refusal.reason == REASON_DEVICE_WRONG ? WORKER_QUARANTINED
+                                                                               : WORKER_SUSPECT);
     dispatcher->device_left = true;
     LOG(LOG_ERROR, "device_lost", TEXT("backend", worker->backend->name),
         INT("index", worker->index), TEXT("reason", device_reason_name(worker->refusal.reason)),

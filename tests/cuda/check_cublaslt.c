@@ -1,10 +1,10 @@
 /* check_cublaslt.c - kernels/cuda/cublaslt.h says what NVIDIA's cublasLt.h says. It compiles, or the
  * build fails: numbers, sizes, places of members, and the parameters of each function in their order.
  * Where that header is not, there is nothing to compare. */
-#include "kernels/cuda/cublaslt.h"
-
 #if __has_include(<cublasLt.h>)
 #include <cublasLt.h>
+
+#include "kernels/cuda/cublaslt.h"
 
 #define SAME(ours, theirs) _Static_assert((int)(ours) == (int)(theirs), #theirs)
 #define SIGNATURE(name, ...) \

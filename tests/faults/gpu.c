@@ -24,8 +24,9 @@ EXPORT backend_plugin bary_plugin;
 
 enum { DEVICES_MOST = 8, FAILS_MOST = 16 };
 
-enum action { ACT_NONE, ACT_OUT_OF_MEMORY, ACT_DEVICE_LOST, ACT_HANG, ACT_WRONG };
-static const char *const ACTIONS[] = {"", "OUT_OF_MEMORY", "DEVICE_LOST", "HANG", "WRONG"};
+enum action { ACT_NONE, ACT_OUT_OF_MEMORY, ACT_DEVICE_LOST, ACT_HANG, ACT_WRONG, ACT_NOTICED };
+static const char *const ACTIONS[] = {"",     "OUT_OF_MEMORY", "DEVICE_LOST",
+                                      "HANG", "WRONG",         "NOTICED"};
 
 struct fail {
     char entry[24];
@@ -54,6 +55,7 @@ struct fake_device {
     bool lost;
     int64_t used;
     char what[64]; /* that it was lost in */
+    bool noticed;  /* for its results */
 };
 
 /* -- The order --------------------------------------------------------------------------------- */
@@ -89,7 +91,7 @@ static void fail_add(const char *value)
         fail.device = (int)strtoll(at + 1, NULL, 10);
     }
     memcpy(fail.entry, entry, sizeof fail.entry - 1);
-    for (int a = 1; a <= ACT_WRONG; a++)
+    for (int a = 1; a <= ACT_NOTICED; a++)
         if (strcmp(action, ACTIONS[a]) == 0)
             fail.action = (enum action)a;
     if (fail.action == ACT_NONE)
@@ -232,6 +234,10 @@ static enum status ask(struct fake_device *device, const char *entry, bool *wron
         hang();
         action = ACT_DEVICE_LOST;
     }
+    if (action == ACT_NOTICED) {
+        device->noticed = true;
+        action = ACT_DEVICE_LOST;
+    }
     if (action == ACT_DEVICE_LOST && !device->lost) {
         device->lost = true;
         snprintf(device->what, sizeof device->what, "fake error 700 in %s", entry);
@@ -345,7 +351,8 @@ static void failure(const struct device *device, struct refusal *out)
 
     *out = (struct refusal){.reason = REASON_NONE};
     if (fake->lost)
-        refuse(out, STATUS_DEVICE_LOST, REASON_DEVICE_LOST, fake->what);
+        refuse(out, STATUS_DEVICE_LOST, fake->noticed ? REASON_DEVICE_WRONG : REASON_DEVICE_LOST,
+               fake->what);
 }
 
 static enum status plan(const struct device *device, const struct shape *shape, struct plan *out)

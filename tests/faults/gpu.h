@@ -11,7 +11,8 @@
  *   fail=assign:3:DEVICE_LOST    the third call of that entry on any device; fail= may come again.
  *                       Actions: OUT_OF_MEMORY, DEVICE_LOST, HANG (until fake_gpu_release, then
  *                       DEVICE_LOST), WRONG (labels_read alone: another label; then open runs the
- *                       self-test, whose calls count). assign@1 counts device 1 alone
+ *                       self-test, whose calls count), NOTICED (DEVICE_LOST, for the reason
+ *                       DEVICE_WRONG). assign@1 counts device 1 alone
  *
  * A misspelt word aborts. Rows of RESIDENT take 8 bytes a value and 16 more on the device, those of
  * STREAMED 4; the scratch of RESIDENT_SMALL and STREAMED is a quarter of RESIDENT's. */

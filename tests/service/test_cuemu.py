@@ -107,6 +107,22 @@ def test_a_device_that_computes_wrong_results_is_quarantined(gpu: Callable[..., 
         assert fit(client).report.backend == "cpu"
 
 
+@emulated
+def test_a_device_that_turns_wrong_leads_nobody_astray(gpu: Callable[..., Server]) -> None:
+    """From some launch behind the self-test on each has a bit flipped; what shows it ends the device, and no more."""
+    with Client(gpu(CUEMU_WRONG=f"{launches('launch')}+").unix) as client:
+        assert the_gpu(client).state == "OK", the_gpu(client).reason
+        wanted = bits(fit(client, backend=t.BACKEND_CPU, max_iter=20, fixed_rounds=True))
+        for _ in range(300):
+            if the_gpu(client).state != "OK":
+                break
+            job = fit(client, max_iter=20, fixed_rounds=True)
+            assert job.state in (t.JOB_STATE_SUCCEEDED, t.JOB_STATE_FAILED)
+        assert (the_gpu(client).state, the_gpu(client).reason_name) == ("QUARANTINED", "DEVICE_WRONG")
+        after = fit(client, max_iter=20, fixed_rounds=True)
+        assert (bits(after), after.report.backend) == (wanted, "cpu")
+
+
 def launches(kind: str) -> int:
     """How many calls of a kind the start takes, so that a failure can be put behind them: the first that is harmless."""
     return {"launch": 3000, "sync": 1500, "copy": 1500}[kind]

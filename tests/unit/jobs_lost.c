@@ -80,6 +80,24 @@ static void a_device_lost_in_any_entry_changes_no_bit(struct check *check)
     one_failure(check, &wait, 11, "DEVICE_LOST", false);
 }
 
+/* A card whose results were seen to be wrong is set apart, and its job has the right bits elsewhere. */
+static void a_device_that_is_seen_to_be_wrong_is_quarantined(struct check *check)
+{
+    struct scene scene = {.limits = limits_default()};
+
+    if (!gpu_open(check, &scene, "fail=assign:2:NOTICED"))
+        return;
+    struct job_view *want = cpu_fit_of(&scene, gpu_fit, 5);
+    struct job_view *view = run_request(&scene, gpu_fit(5));
+    check_same_fit(check, view, want);
+    check_equal_text(check, view->report.backend, "cpu");
+    check_equal_text(check, device_of(&scene, 0).state, "QUARANTINED");
+    check_equal_text(check, device_of(&scene, 0).reason_name, "DEVICE_WRONG");
+    job_view_unpin(&view);
+    job_view_unpin(&want);
+    gpu_close(check, &scene);
+}
+
 /* The other GPU is as good as the first, but it is another. */
 static void a_forbidden_fallback_is_none_to_another_gpu_either(struct check *check)
 {
@@ -405,6 +423,7 @@ static void each_allocation_of_a_job_that_moves_may_fail(struct check *check)
 #endif
 
 CHECKS(CLAIM(a_device_lost_in_any_entry_changes_no_bit),
+       CLAIM(a_device_that_is_seen_to_be_wrong_is_quarantined),
        CLAIM(a_device_that_hangs_in_any_entry_changes_no_bit),
        CLAIM(a_forbidden_fallback_is_none_to_another_gpu_either),
        CLAIM(who_waits_for_a_lost_device_and_no_other_fails),
