@@ -152,6 +152,10 @@ def test_clusters_beyond_a_reply_have_no_sizes_and_it_says_so(bary: Client) -> N
     counted = bary.model.Get(wire.model.GetModelRequest(name="line"))
     assert counted.sizes_omitted
     assert not counted.sizes
+    request = clustering.EvaluateRequest(model=wire.model_ref("line"), source=wire.source(line[:3].copy()))
+    scored = bary.clustering.Evaluate(request, timeout=20).result
+    assert scored.sizes_omitted
+    assert (scored.rows, len(scored.sizes), len(scored.inertia_per_cluster)) == (3, 0, 0)
 
 
 def test_history_holds_the_inertia_of_each_round_and_falls(bary: Client) -> None:
